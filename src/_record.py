@@ -1,0 +1,184 @@
+"""The only ways into and out of an AnnData's slots: require() and write(), which also records how."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from ._errors import HistoscribeError, MissingError, OptionError
+from ._keys import Keys, Slot, slug
+
+AnnDatas: TypeAlias = AnnData | Sequence[AnnData]
+
+
+class Targets:
+    """The AnnData objects that a call writes to: one section or a list of them, themselves or copies.
+
+    Parameters
+    ----------
+    adata
+        What the user passed.
+    copy
+        Whether to work on copies.
+    """
+
+    def __init__(self, adata: AnnDatas, *, copy: bool) -> None:
+        self._many = not isinstance(adata, AnnData)
+        self._copy = copy
+        self._adatas = [one.copy() if copy else one for one in each(adata)]
+
+    def __iter__(self) -> Iterator[AnnData]:
+        return iter(self._adatas)
+
+    def result(self) -> Any:
+        """None in place; else the copy, or the list of copies where a list was passed."""
+        if not self._copy:
+            return None
+        return self._adatas if self._many else self._adatas[0]
+
+
+def each(adata: AnnDatas) -> list[AnnData]:
+    """List the sections of what the user passed, after checking that they can be worked on at all."""
+    adatas = [adata] if isinstance(adata, AnnData) else list(adata) if isinstance(adata, (list, tuple)) else [adata]
+    if not adatas:
+        raise OptionError("adata", found="an empty list", expected="at least one AnnData", fix="Pass a section.")
+    for one in adatas:
+        _check(one)
+    return adatas
+
+
+def _check(adata: Any) -> None:
+    if not isinstance(adata, AnnData):
+        fix = "Convert a SpatialData with hs.io.from_spatialdata(sdata)."
+        raise OptionError("adata", found=type(adata).__name__, expected="an AnnData or a list of them", fix=fix)
+    if adata.n_obs == 0:
+        raise OptionError("adata", found="0 observations", expected="at least one", fix="Check the filter before this.")
+    if adata.isbacked:
+        fix = "Load it: adata = adata.to_memory()."
+        raise OptionError("adata", found="a backed AnnData", expected="one in memory", fix=fix)
+
+
+def has(adata: AnnData, slot: Slot) -> bool:
+    """Whether the slot is filled."""
+    return slot in getattr(adata, slot.where)
+
+
+def require(adata: AnnData, slot: Slot) -> Any:
+    """Value of a slot, or an error that names what is there instead and the call that fills it."""
+    held = getattr(adata, slot.where)
+    if slot not in held:
+        raise MissingError(
+            f"{slot.where}[{str(slot)!r}]",
+            found=f"only {sorted(map(str, held.keys()))}",
+            expected=f"{slot.meaning}, {slot.shape}",
+            fix=f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot.",
+        )
+    return held[slot]
+
+
+def matrix(adata: AnnData, slot: Slot) -> Any:
+    """Dense float32 rows of an obsm slot that holds vectors (an array or a DataFrame)."""
+    value = require(adata, slot)
+    rows = np.asarray(value.to_numpy() if isinstance(value, pd.DataFrame) else value)
+    if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+        raise OptionError(
+            f"{slot.where}[{str(slot)!r}]",
+            found=f"shape {rows.shape}, {rows.dtype}",
+            expected="numbers, a row for each observation",
+            fix="Pass use_rep= or *_rep= naming vectors.",
+        )
+    return rows.astype(np.float32, copy=False)
+
+
+def write(
+    adata: AnnData,
+    outputs: Mapping[Slot, Any],
+    *,
+    by: str,
+    params: Mapping[str, Any],
+    inputs: Sequence[Slot] = (),
+    hashes: Mapping[str, str] | None = None,
+) -> None:
+    """Write finished results and record how they were made; on any failure, Ctrl-C included, leave all as it was.
+
+    Parameters
+    ----------
+    adata
+        Where to write.
+    outputs
+        Slot → value.
+    by
+        Public name of the function, such as ``"pp.tile"``.
+    params
+        Its arguments, defaults filled in.
+    inputs
+        Slots that were read.
+    hashes
+        What the result depends on: vocabulary, weights, image.
+    """
+    ready = {slot: _fitting(adata, slot, value) for slot, value in outputs.items()}
+    entry = {
+        "by": by,
+        "version": version("histoscribe"),
+        "params": plain(params),
+        "inputs": [f"{slot.where}.{slot}" for slot in inputs],
+        "hashes": plain(hashes or {}),
+    }
+    records = {**adata.uns.get(Keys.RECORD, {}), **{f"{slot.where}.{slug(slot)}": deepcopy(entry) for slot in ready}}
+    changes = [(slot.where, slug(slot), value) for slot, value in ready.items()]
+    _all_or_nothing(adata, [*changes, (Keys.RECORD.where, str(Keys.RECORD), records)])
+
+
+def _all_or_nothing(adata: AnnData, changes: list[tuple[str, str, Any]]) -> None:
+    before = [(where, key, getattr(adata, where).get(key)) for where, key, _ in changes]
+    try:
+        for where, key, value in changes:
+            getattr(adata, where)[key] = value
+    except BaseException:
+        for where, key, value in before:
+            held = getattr(adata, where)
+            if value is not None:
+                held[key] = value
+            elif key in held:
+                del held[key]
+        raise
+
+
+def _fitting(adata: AnnData, slot: Slot, value: Any) -> Any:
+    """Return the value with the rows, index and column names that AnnData, h5ad and zarr need."""
+    if slot.where in ("uns", "varm", "var"):
+        return value
+    if len(value) != adata.n_obs:  # a fault of ours: better loud than shifted rows
+        raise HistoscribeError(
+            f"{slot.where}[{str(slot)!r}]",
+            found=f"{len(value)} rows",
+            expected=f"{adata.n_obs}",
+            fix="Please report this.",
+        )
+    if isinstance(value, pd.DataFrame):
+        value = value.set_axis([slug(c) for c in value.columns], axis=1).set_axis(adata.obs_names, axis=0)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what uns, h5ad and zarr can hold: numbers, strings, None, lists and dicts of them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {"name": type(value).__name__, **asdict(value)}
+    if isinstance(value, Mapping):
+        return {slug(k): plain(v) for k, v in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [plain(v) for v in (sorted(value, key=str) if isinstance(value, (set, frozenset)) else value)]
+        return items if len({type(v) for v in items}) < 2 else [str(v) for v in items]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    return str(value) if isinstance(value, (str, PurePath)) else repr(value)

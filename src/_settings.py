@@ -1,0 +1,56 @@
+"""Package-wide settings: plain values that every function falls back to."""
+
+import os
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ._errors import OptionError
+
+_PRECISIONS = ("32", "bf16")
+
+
+def _default_cache() -> Path:
+    named = os.environ.get("HISTOSCRIBE_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(named) if named else Path(base) / "histoscribe"
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """Defaults shared by all functions; assign to change them, as in ``hs.settings.device = "cpu"``.
+
+    Attributes
+    ----------
+    device
+        Name of a torch device; None takes cuda, then mps, then cpu.
+    precision
+        Arithmetic of encoders: ``"32"`` or ``"bf16"``.
+    progress
+        Whether long work shows a progress bar.
+    verbosity
+        0 errors, 1 warnings, 2 what was resolved, 3 everything.
+    cache_dir
+        Where downloads and encoded features are kept.
+    """
+
+    device: str | None = None
+    precision: str = "32"
+    progress: bool = True
+    verbosity: int = 1
+    cache_dir: Path = field(default_factory=_default_cache)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = [f.name for f in fields(self)]
+        if name not in known:
+            raise OptionError("settings", found=repr(name), expected=f"one of {known}", fix="Check the spelling.")
+        if name == "precision" and value not in _PRECISIONS:
+            raise OptionError(
+                "settings.precision", found=repr(value), expected=f"one of {_PRECISIONS}", fix="Set one of these."
+            )
+        if name == "verbosity" and value not in range(4):
+            raise OptionError("settings.verbosity", found=repr(value), expected="0, 1, 2 or 3", fix="Set one of these.")
+        super().__setattr__(name, Path(value) if name == "cache_dir" else value)
+
+
+settings = Settings()
