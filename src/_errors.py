@@ -58,3 +58,7 @@ class OfflineError(FileError):
 
 class DependencyError(HistoscribeError, ImportError):
     """An optional package is not installed."""
+
+
+class TrainingError(HistoscribeError):
+    """Training went wrong: a loss is no longer a number."""

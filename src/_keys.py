@@ -40,6 +40,10 @@ class Keys:
     LIBRARY_ID = Slot("obs", "library_id", "(n,)", "category", writer="io", readers="pp, tl, pl", meaning="section of each spot")
     PATIENT = Slot("obs", "patient", "(n,)", "category", writer="io", readers="tl", meaning="patient of each spot")
     REGION = Slot("obs", "region", "(n,)", "category", writer="datasets.her2st", readers="tl, pl", meaning="pathologist's label")
+    ARRAY_ROW = Slot("obs", "array_row", "(n,)", "int64", writer="io", readers="-", meaning="row on the spot array; never a metric")
+    ARRAY_COL = Slot("obs", "array_col", "(n,)", "int64", writer="io", readers="-", meaning="column on the spot array; never a metric")
+    IN_TISSUE = Slot("obs", "in_tissue", "(n,)", "int64", writer="io.read_visium", readers="-", meaning="whether Space Ranger found tissue over the spot")
+    GENE_IDS = Slot("var", "gene_ids", "(g,)", "str", writer="io", readers="-", meaning="Ensembl id of each gene")
     TISSUE_FRACTION = Slot("obs", "tissue_fraction", "(n,)", "float32", writer="io.tile_slide", readers="tl", meaning="share of a tile that is tissue")
     TILES = Slot("obsm", "tiles", "(n, 4)", "float64", writer="pp.tile", readers="tl.encode_image, pl.tiles", meaning="x, y, w, h in the frame of spatial; may reach over the border")
     TOKENS = Slot("obsm", "gene_tokens", "(n, L)", "uint16", writer="pp.tokenize_genes", readers="tl", meaning="genes by anomaly rank; PAD 0, MASK 1, CLS 2, gene k → 30 + k; uint32 from 65,536 tokens on")
@@ -71,6 +75,11 @@ def slots() -> list[Slot]:
 def valid(key: str) -> Slot:
     """Slot that marks the rows for which ``key`` could be computed."""
     return Slot("obs", f"{key}_valid", "(n,)", "bool", writer="as the key", meaning=f"row of {key} holds a result")
+
+
+def colors(key: str) -> Slot:
+    """Slot that keeps the colours of the categories of ``obs[key]``, in their order: scanpy's."""
+    return Slot("uns", f"{key}_colors", "(k,)", "str", writer="pl", readers="pl, scanpy", meaning=f"colours of {key}")
 
 
 def slug(name: str) -> str:

@@ -112,7 +112,7 @@ def write(
     adata
         Where to write.
     outputs
-        Slot → value.
+        Slot → value. A slot is its key, so ``obsm["spatial"]`` and ``uns["spatial"]`` can't be written at once.
     by
         Public name of the function, such as ``"pp.tile"``.
     params

@@ -1,0 +1,5 @@
+"""Gene encoders."""
+
+from ._pca import PCA
+
+__all__ = ["PCA"]

@@ -1,0 +1,195 @@
+"""Spatial Transcriptomics arrays, the predecessor of Visium: a table of counts, a table of spots, a picture."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from anndata.utils import make_index_unique
+from numpy.typing import NDArray
+
+from .._counts import raw_counts
+from .._errors import CountsError, MissingError, OptionError
+from .._keys import Keys
+from .._record import write
+from ._lattice import lattice_mpp
+from ._link import check_scale, entry, given_mpp
+from ._text import read_table, read_text
+
+log = logging.getLogger("histoscribe")
+
+_SPOT_UM = 100.0
+_SPOT_NAME = re.compile(r"\d+x\d+")
+_SPOT_COLUMNS = ["x", "y", "pixel_x", "pixel_y"]
+
+
+def read_st(
+    counts: str | Path | pd.DataFrame,
+    image: str | Path | NDArray[Any] | None,
+    *,
+    spots: str | Path | pd.DataFrame | None = None,
+    mpp: float | None = None,
+    pitch_um: float = 200.0,
+    image_scale: float = 1.0,
+    library_id: str | None = None,
+    patient: str | None = None,
+) -> AnnData:
+    """Read a section of a Spatial Transcriptomics array (Ståhl et al. 2016, Science 353:78).
+
+    Writes ``layers["counts"]``, ``obsm["spatial"]``, ``uns["spatial"]`` and ``array_row``, ``array_col``,
+    ``library_id`` in ``obs``. ``X`` holds the counts too.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, spots x genes; spots are named ``<x>x<y>`` by their place on the array.
+    image
+        H&E image that the pixel positions refer to; None to read genes and positions alone.
+    spots
+        Table with columns ``x``, ``y``, ``pixel_x``, ``pixel_y`` as the ST spot detector writes it. Where it has a
+        column ``selected``, spots not selected are left out. Spots without counts are left out, and the reverse.
+        Without a table (and image) positions are those of the array, in micrometres.
+    mpp
+        Micrometres per pixel of the positions; found from the pitch of the array where it isn't given.
+    pitch_um
+        Distance between neighbouring spots: 200 um on the first arrays, 141 um on staggered "2K" arrays.
+    image_scale
+        Pixels of ``image`` per pixel of the positions, for an image smaller than the one they were measured on.
+    library_id
+        Name of the section; the file name of the counts by default.
+    patient
+        Whose section it is, kept in the metadata and in ``obs``.
+
+    Raises
+    ------
+    CountsError
+        The table holds no counts, or genes in rows.
+    MissingError
+        A column of the spot table is missing, or it names none of the spots.
+    ImageError
+        The positions lie outside the image.
+    ScaleError
+        ``mpp`` is implausible, or can't be found from the spots.
+
+    Examples
+    --------
+    >>> adata = hs.io.read_st("C2.tsv.gz", "5714_HE_BT_C2.jpg", spots="C2_selection.tsv")
+    """
+    mpp, image_scale = given_mpp(mpp), check_scale(image_scale)
+    name = library_id or _name(counts)
+    table = _count_table(counts)
+    placed = _join(table, _spot_table(spots, table.index, image, pitch_um))
+    table = table.loc[placed.index]
+    index, xy = placed[["x", "y"]].to_numpy(np.int64), placed[["pixel_x", "pixel_y"]].to_numpy(np.float64)
+    if mpp is None:
+        step = pitch_um / np.sqrt(2) if _staggered(index) else pitch_um
+        mpp = 1.0 if spots is None else lattice_mpp(index, xy, (step, step))
+        log.info("%s: %.4f um per pixel, from neighbouring spots %g um apart", name, mpp, pitch_um)
+    described = entry(image, xy, mpp=mpp, scale=image_scale, spot_diameter=_SPOT_UM / mpp, patient=patient)
+    adata = _to_anndata(table)
+    outputs = {
+        Keys.COUNTS: adata.X.copy(),  # a copy: normalising X in place must not reach the counts
+        Keys.SPATIAL: xy,
+        Keys.LIBRARIES: {name: described},
+        Keys.LIBRARY_ID: pd.Categorical([name] * len(xy)),
+        Keys.ARRAY_COL: index[:, 0],
+        Keys.ARRAY_ROW: index[:, 1],
+    }
+    if patient is not None:
+        outputs[Keys.PATIENT] = pd.Categorical([patient] * len(xy))
+    params = {"counts": _said(counts), "image": _said(image), "spots": _said(spots), "mpp": mpp, "pitch_um": pitch_um}
+    write(adata, outputs, by="io.read_st", params=params | {"image_scale": image_scale, "library_id": name})
+    return adata
+
+
+def _name(counts: str | Path | pd.DataFrame) -> str:
+    return "section" if isinstance(counts, pd.DataFrame) else Path(counts).name.split(".")[0]
+
+
+def _said(source: Any) -> str | None:
+    return None if source is None else str(source) if isinstance(source, (str, Path)) else type(source).__name__
+
+
+def _count_table(counts: str | Path | pd.DataFrame) -> pd.DataFrame:
+    """Counts with unique spot and gene names; genes of one name get a suffix, as scanpy's readers give."""
+    if isinstance(counts, pd.DataFrame):
+        table, genes = counts, counts.columns.astype(str)
+    else:
+        table = read_table(counts, argument="counts", index_col=0)
+        header = read_text(counts).partition("\n")[0].rstrip("\r").split("\t")
+        genes = pd.Index(header[len(header) - table.shape[1] :])  # pandas renames duplicates in its own way
+    table = table.set_axis(table.index.astype(str), axis=0)
+    if not _are_spots(table.index):
+        fix = "Name the rows by array position."
+        fix = "The genes are in the rows: pass the transposed table." if _are_spots(genes) else fix
+        expected = "spots named <x>x<y>, such as '10x13'"
+        raise CountsError("counts, row names", found=list(table.index[:3]), expected=expected, fix=fix)
+    if not table.index.is_unique:
+        twice = list(table.index[table.index.duplicated()][:5])
+        raise CountsError("counts, row names", found=f"{twice} twice", expected="each spot once", fix="Remove one.")
+    return table.set_axis(make_index_unique(genes), axis=1)
+
+
+def _are_spots(names: pd.Index) -> bool:
+    return len(names) > 0 and all(_SPOT_NAME.fullmatch(str(name)) for name in names)
+
+
+def _spot_table(
+    spots: str | Path | pd.DataFrame | None, names: pd.Index, image: Any, pitch_um: float
+) -> pd.DataFrame:
+    """Array and pixel positions, indexed by spot name."""
+    if spots is None:
+        if image is not None:
+            fix = "Pass spots=, the table of the ST spot detector; or image=None."
+            raise MissingError("spots", found="nothing", expected="pixel positions of the spots", fix=fix)
+        index = names.str.extract(r"(\d+)x(\d+)").astype(np.int64).to_numpy()
+        step = pitch_um / np.sqrt(2) if _staggered(index) else pitch_um
+        return pd.DataFrame(np.hstack([index, index * step]), index=names, columns=_SPOT_COLUMNS)
+    table = spots if isinstance(spots, pd.DataFrame) else read_table(spots, argument="spots")
+    if absent := [column for column in _SPOT_COLUMNS if column not in table]:
+        fix = "Use the file that the ST spot detector wrote, or rename its columns."
+        raise MissingError("spots", found=f"columns {list(table)}", expected=f"{absent} too", fix=fix)
+    if "selected" in table:
+        table = table[table["selected"] == 1]
+    if missing := int((~np.isfinite(table[_SPOT_COLUMNS].to_numpy(np.float64))).any(axis=1).sum()):
+        fix = "Remove these rows."
+        raise OptionError("spots", found=f"{missing} rows with NaN", expected="a position for every spot", fix=fix)
+    labels = table["x"].astype(np.int64).astype(str) + "x" + table["y"].astype(np.int64).astype(str)
+    if labels.duplicated().any():
+        twice = list(labels[labels.duplicated()][:5])
+        raise OptionError("spots", found=f"{twice} twice", expected="each spot once", fix="Remove one of the rows.")
+    return table.set_axis(pd.Index(labels), axis=0)[_SPOT_COLUMNS]
+
+
+def _join(table: pd.DataFrame, spots: pd.DataFrame) -> pd.DataFrame:
+    """Positions of the spots that both tables know, in the order of the counts."""
+    shared = table.index[table.index.isin(spots.index)]
+    if shared.empty:
+        found = f"{list(spots.index[:3])} in spots and {list(table.index[:3])} in counts"
+        raise MissingError("spots", found=found, expected="the same names", fix="Pass the files of one section.")
+    lost = len(table) - len(shared), len(spots) - len(shared)
+    if any(lost):
+        log.info("%d spots have counts and no (selected) position, %d the reverse; both are left out", *lost)
+    return spots.loc[shared]
+
+
+def _staggered(index: NDArray[np.int64]) -> bool:
+    """Whether every second place of the grid is empty by design, as on a chessboard ("2K" arrays)."""
+    return len(index) > 1 and len(np.unique(index.sum(axis=1) % 2)) == 1
+
+
+def _to_anndata(table: pd.DataFrame) -> AnnData:
+    try:
+        values = table.to_numpy()
+        counts = sp.csr_matrix(values if values.dtype.kind in "iufb" else values.astype(np.float64))
+    except (TypeError, ValueError) as error:
+        raise CountsError("counts", found=str(error), expected="numbers", fix="Check the table.") from error
+    adata = AnnData(counts, obs=pd.DataFrame(index=table.index), var=pd.DataFrame(index=table.columns))
+    if np.array_equal(raw_counts(adata).data, np.round(counts.data)):
+        adata.X = counts.astype(np.int32 if counts.max() <= np.iinfo(np.int32).max else np.int64)
+    adata.obs_names.name = adata.var_names.name = None
+    return adata

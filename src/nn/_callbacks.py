@@ -1,0 +1,106 @@
+"""What happens around epochs: the history, the best weights, the checkpoint on disk, the progress bar."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from .._errors import FileError
+from .._files import atomic
+from .._progress import progress
+
+CHECKPOINT = "last.ckpt"
+
+
+class History(Callback):
+    """Numbers of each epoch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.epochs.append({"epoch": trainer.current_epoch - 1, **values, "lr": rate})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": copy.deepcopy(self.epochs)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs = state_dict["epochs"]
+
+
+class Best(Callback):
+    """Keeps the weights of the lowest validation loss, and stops after ``patience`` epochs without a lower one."""
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience, self.loss, self.waited = patience, float("inf"), 0
+        self.weights: dict[str, Tensor] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.callback_metrics["val_loss"])
+        self.waited += 1
+        if loss < self.loss:
+            self.loss, self.waited = loss, 0
+            self.weights = {k: v.detach().cpu().clone() for k, v in pl_module.module.state_dict().items()}
+        if self.patience is not None and self.waited >= self.patience:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "waited": self.waited, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.waited, self.weights = state_dict["loss"], state_dict["waited"], state_dict["weights"]
+
+
+class Checkpoint(Callback):
+    """Writes ``last.ckpt`` after each epoch, and checks that it is on disk: a full or read-only disk can be silent.
+
+    Parameters
+    ----------
+    folder
+        Where.
+    of
+        What the run depends on; a checkpoint of another run is refused.
+    """
+
+    def __init__(self, folder: Path, of: dict[str, Any]) -> None:
+        self.folder, self.of = folder, of
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        path = self.folder / CHECKPOINT
+        try:
+            with atomic(path) as beside:
+                trainer.save_checkpoint(beside)
+        except OSError as error:
+            fix = "Choose a folder that can be written to, with space left."
+            raise FileError(str(path), found=str(error), expected="a checkpoint on disk", fix=fix) from error
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self.of)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        off = [name for name in self.of if state_dict.get(name) != self.of[name]]
+        if off:
+            found = f"a run with another {', '.join(off)}"
+            fix = "Resume with the same data and options, or start anew with resume=False."
+            raise FileError(str(self.folder / CHECKPOINT), found=found, expected="this run", fix=fix)
+
+
+class Bar(Callback):
+    """Progress in epochs."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bar = progress(desc="training", total=trainer.max_epochs, unit="epoch")
+        self._bar.update(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        losses = {k: f"{float(v):.3f}" for k, v in trainer.callback_metrics.items() if k in ("train_loss", "val_loss")}
+        self._bar.set_postfix(losses, refresh=False)
+        self._bar.update()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.close()

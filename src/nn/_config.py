@@ -1,0 +1,102 @@
+"""How to train: one configuration for all models."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._options import check, is_count, is_number
+
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+_ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Options of training.
+
+    Parameters
+    ----------
+    epochs
+        Most passes over the training rows.
+    batch_size
+        Most rows of a batch, on each device; the rows are shared out evenly over the batches.
+    lr
+        Highest learning rate of AdamW.
+    weight_decay
+        Of AdamW, on matrices; biases, norms and scalars have none.
+    warmup
+        Share of all steps over which the learning rate rises; it falls to zero along a half cosine after that.
+    clip
+        Largest norm of the gradient; None does not clip.
+    val_fraction
+        Share of spots held out by spatial blocks, to stop early and keep the best weights; 0 trains on all.
+    patience
+        Epochs without a better validation loss after which training stops; None never stops early.
+    precision
+        ``"32"`` or ``"bf16"`` (mixed).
+    num_workers
+        Processes that load data; results do not depend on it.
+    accelerator
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; ``"auto"`` follows the settings.
+    devices
+        How many devices.
+    strategy
+        Lightning's name of how several devices share the work, such as ``"ddp"``.
+    checkpoint_dir
+        Folder for ``last.ckpt``, written after each epoch; None keeps none.
+    resume
+        Continue from that file where there is one; otherwise it is overwritten.
+    random_state
+        Seed of initial weights, order, dropout and held-out spots.
+
+    Raises
+    ------
+    OptionError
+        A value that is not allowed, naming the field.
+
+    Examples
+    --------
+    >>> hs.nn.TrainConfig(epochs=20, val_fraction=0).epochs
+    20
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    clip: float | None = 1.0
+    val_fraction: float = 0.1
+    patience: int | None = 15
+    precision: str = "32"
+    num_workers: int = 0
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    checkpoint_dir: str | Path | None = None
+    resume: bool = False
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 2), ("num_workers", 0), ("devices", 1), ("random_state", 0)):
+            value = getattr(self, name)
+            check(f"TrainConfig.{name}", value, is_count(value, least), f"a whole number, {least} or more")
+        check("TrainConfig.lr", self.lr, is_number(self.lr, 0) and self.lr > 0, "a positive number")
+        check("TrainConfig.weight_decay", self.weight_decay, is_number(self.weight_decay, 0), "0 or more")
+        for name, high in (("warmup", 1.0), ("val_fraction", 0.5)):
+            value = getattr(self, name)
+            check(f"TrainConfig.{name}", value, is_number(value, 0, high), f"a share from 0 to {high:g}")
+        clip, patience = self.clip, self.patience
+        check("TrainConfig.clip", clip, clip is None or (is_number(clip, 0) and clip > 0), "a positive number or None")
+        check("TrainConfig.patience", patience, patience is None or is_count(patience), "1 or more, or None")
+        check("TrainConfig.precision", self.precision, self.precision in _PRECISIONS, f"one of {list(_PRECISIONS)}")
+        check("TrainConfig.accelerator", self.accelerator, self.accelerator in _ACCELERATORS, f"one of {_ACCELERATORS}")
+        check("TrainConfig.resume", self.resume, isinstance(self.resume, bool), "True or False")
+        check("TrainConfig.resume", "True without checkpoint_dir", self._can_resume(), "checkpoint_dir= beside it")
+
+    def _can_resume(self) -> bool:
+        return not self.resume or self.checkpoint_dir is not None
+
+    @property
+    def lightning_precision(self) -> str:
+        """Lightning's name of ``precision``."""
+        return _PRECISIONS[self.precision]

@@ -1,0 +1,78 @@
+"""Training data: rows of tensors, and the order in which they come."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+Batch: TypeAlias = dict[str, Tensor]
+"""Rows of spots. Fusion models know ``image`` (n, d), ``genes`` (n, d), ``image_valid`` and ``genes_valid`` (n,) bool,
+``boxes`` (n, 4) x, y, w, h of the tile in um (NaN: unknown), and ``section`` (n,) int64."""
+
+
+class Rows(Dataset[Batch]):
+    """Tensors of equal length in memory; indexed by many rows at once, which a row-by-row loader would not be."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self.tensors = dict(tensors)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def __getitem__(self, index: Tensor) -> Batch:
+        return {name: tensor[index] for name, tensor in self.tensors.items()}
+
+    def sha256(self) -> str:
+        """Hash of names, shapes and content."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+class Batches(Sampler[Tensor]):
+    """Row indices of each batch; the order is a function of the seed and the epoch, and of nothing else.
+
+    Batches differ by at most one row in size, since a contrastive loss over a short last batch is another loss.
+
+    Parameters
+    ----------
+    n_rows
+        Length of the data.
+    batch_size
+        Most rows of a batch; all rows make one batch where there are fewer.
+    seed
+        First part of the seed.
+    epoch
+        Gives the second part when a pass over the data begins; None keeps the rows in order.
+    """
+
+    def __init__(self, n_rows: int, batch_size: int, seed: int, epoch: Callable[[], int] | None) -> None:
+        self.n_rows, self.batch_size, self.seed, self.epoch = n_rows, batch_size, seed, epoch
+
+    def __len__(self) -> int:
+        return -(-self._n_own() // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = np.arange(self.n_rows)
+        if self.epoch is not None:
+            order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.n_rows)
+        rank, world = _rank_and_world()
+        own = torch.from_numpy(order[rank::world][: self._n_own()])
+        yield from torch.tensor_split(own, len(self))
+
+    def _n_own(self) -> int:
+        """Rows of this process: the same number on each, or one of them would wait for ever."""
+        return max(1, self.n_rows // _rank_and_world()[1])
+
+
+def _rank_and_world() -> tuple[int, int]:
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1

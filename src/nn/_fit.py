@@ -1,0 +1,173 @@
+"""Training: Lightning's Trainer, made quiet, repeatable and without traces."""
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ._callbacks import CHECKPOINT, Bar, Best, Checkpoint, History
+from ._config import TrainConfig
+from ._data import Batch, Rows
+from ._device import choose_device
+from ._seed import seeded
+from ._training import Training, diverged
+
+# What may differ between a run and its continuation.
+_FREE = {"num_workers", "accelerator", "devices", "strategy", "checkpoint_dir", "resume"}
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def fit(
+    module: nn.Module,
+    train: Mapping[str, Tensor] | Dataset[Batch],
+    config: TrainConfig,
+    *,
+    val: Mapping[str, Tensor] | Dataset[Batch] | None = None,
+    device: str | None = None,
+) -> list[dict[str, float]]:
+    """Train a module in place and leave it on the CPU, in evaluation mode.
+
+    With ``val`` it ends with the weights of the lowest validation loss. A run that was killed and is resumed from its
+    checkpoint ends with the same weights, bit for bit, as one that was not, on the same machine. Random states, torch's
+    switches and signal handlers are given back as they were.
+
+    Parameters
+    ----------
+    module
+        Has ``loss(batch)``, a dict of losses of which ``"loss"`` is minimised.
+    train
+        Rows to learn from: tensors of equal length, or a dataset indexed by many rows at once.
+    config
+        Options.
+    val
+        Rows to stop early by.
+    device
+        Name of a torch device, where ``config.accelerator`` is ``"auto"``.
+
+    Returns
+    -------
+    The history: for each epoch its losses, averaged over rows, and the learning rate at its end.
+
+    Raises
+    ------
+    TrainingError
+        A loss or weight became NaN or infinite; the message names the step.
+    FileError
+        The checkpoint could not be written, or is of another run.
+    """
+    rows = _rows(train)
+    held_out = None if val is None else _rows(val)
+    history, best = History(), Best(config.patience)
+    callbacks = [history, *([] if held_out is None else [best]), Bar()]
+    checkpoint = None
+    if config.checkpoint_dir is not None:
+        folder = Path(config.checkpoint_dir)
+        callbacks.append(Checkpoint(folder, _identity(module, rows, config)))
+        checkpoint = folder / CHECKPOINT if config.resume and (folder / CHECKPOINT).is_file() else None
+    training = Training(module, rows, held_out, config)
+    with _quiet(), _switches_kept(), seeded(config.random_state):
+        trainer = _trainer(config, device, callbacks)
+        _run(trainer, training, checkpoint)
+    module.cpu()
+    if best.weights:
+        module.load_state_dict(best.weights)
+    _check_weights(module)
+    module.eval()
+    return history.epochs
+
+
+def _rows(data: Any) -> Any:
+    return Rows(data) if isinstance(data, Mapping) else data
+
+
+def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, Any]:
+    """What a resumed run must share with the run that wrote the checkpoint."""
+    options = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    shapes = str([(name, tuple(value.shape)) for name, value in module.state_dict().items()])
+    data = rows.sha256() if isinstance(rows, Rows) else str(len(rows))
+    return {**options, "module": shapes, "data": data}
+
+
+def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:
+    from lightning.pytorch import Trainer
+
+    chosen = choose_device(device if config.accelerator == "auto" else config.accelerator)
+    devices: Any = [chosen.index] if chosen.index is not None and chosen.type == "cuda" else config.devices
+    return Trainer(
+        accelerator=chosen.type,
+        devices=devices,
+        strategy=config.strategy,
+        precision=config.lightning_precision,
+        max_epochs=config.epochs,
+        gradient_clip_val=config.clip,
+        callbacks=callbacks,
+        deterministic=True,
+        use_distributed_sampler=False,  # ours knows its rank
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _run(trainer: Any, training: Training, checkpoint: Path | None) -> None:
+    try:
+        trainer.fit(training, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into an exit, which would end a notebook's kernel.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _check_weights(module: nn.Module) -> None:
+    for name, value in module.named_parameters():
+        if not torch.isfinite(value).all():
+            raise diverged(f"the weight {name!r} after training")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice: what matters to users is raised, returned or shown by the bar."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _switches_kept() -> Iterator[None]:
+    """Give back the process-wide switches that Lightning's Trainer sets."""
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark, workspace = torch.backends.cudnn.benchmark, os.environ.get(_WORKSPACE)
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark
+        if workspace is None:
+            os.environ.pop(_WORKSPACE, None)
+        else:
+            os.environ[_WORKSPACE] = workspace
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,125 @@
+"""A fitted model: configuration, weights and what they were fitted on."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from .._errors import FileError
+from .._registry import Registry
+from ._save import CONFIG, WEIGHTS, fingerprint, load_strict, read_folder, write_folder
+
+MODELS = Registry(
+    "model",
+    __package__,
+    {
+        "Contrastive": ".fusion._contrastive:Contrastive",
+        "PCA": ".genes._pca:PCA",
+    },
+)
+
+
+@dataclass(eq=False)
+class Model:
+    """What functions that learn return, and what functions that apply it take.
+
+    Parameters
+    ----------
+    config
+        Options, an instance of one of the configurations of :mod:`histoscribe.nn`.
+    module
+        The torch module that ``config`` describes, in evaluation mode.
+    meta
+        What it was fitted on, in plain JSON values: widths of its inputs (``sizes``), slots, gene names, hashes.
+    history
+        A dict of numbers for each epoch.
+
+    Examples
+    --------
+    >>> model = hs.tl.fit_pca(adata)
+    >>> model.save("pca")
+    >>> hs.nn.load("pca").sha256 == model.sha256
+    True
+    """
+
+    config: Any
+    module: nn.Module = field(repr=False)
+    meta: dict[str, Any] = field(default_factory=dict, repr=False)
+    history: list[dict[str, float]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self.module.eval()
+
+    @classmethod
+    def new(cls, config: Any, meta: Mapping[str, Any]) -> "Model":
+        """Make a model with fresh weights for inputs of the widths ``meta["sizes"]``."""
+        return cls(config, config.build(meta["sizes"]), dict(meta))
+
+    @property
+    def name(self) -> str:
+        """Name of its class in the table of models."""
+        return type(self.config).__name__
+
+    @property
+    def sha256(self) -> str:
+        """Hash of weights, options and meta: what its results depend on."""
+        return fingerprint(self.module.state_dict(), self._described())
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a folder, replacing the model there.
+
+        Raises
+        ------
+        FileError
+            The folder holds something that is no model.
+        """
+        held = {**self._described(), "sha256": self.sha256, "history": self.history}
+        write_folder(path, self.module.state_dict(), held)
+
+    def _described(self) -> dict[str, Any]:
+        return {"class": self.name, "options": asdict(self.config), "meta": self.meta}
+
+
+def load(path: str | Path) -> Model:
+    """Read a model that :meth:`Model.save` wrote.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+
+    Raises
+    ------
+    FileError
+        A file or tensor is missing, left over, misshaped or changed, or of a newer format.
+    MissingError
+        A class of model that this version does not know.
+
+    Examples
+    --------
+    >>> model = hs.nn.load("pca")
+    """
+    tensors, held = read_folder(path)
+    config = _config(Path(path) / CONFIG, held)
+    model = Model.new(config, held["meta"])
+    load_strict(model.module, tensors, str(Path(path) / WEIGHTS))
+    model.history = held["history"]
+    if model.sha256 != held["sha256"]:
+        fix = "Weights or configuration were changed after saving, or are broken: copy or save them again."
+        raise FileError(str(path), found=f"sha256 {model.sha256}", expected=str(held["sha256"]), fix=fix)
+    return model
+
+
+def _config(path: Path, held: Mapping[str, Any]) -> Any:
+    missing = [name for name in ("class", "options", "meta", "history", "sha256") if name not in held]
+    if missing:
+        raise FileError(str(path), found=f"no {missing}", expected="what Model.save wrote", fix="Save it again.")
+    kind, options = MODELS[held["class"]], held["options"]
+    known = {f.name for f in fields(kind)}
+    if set(options) != known:
+        off = sorted(set(options) ^ known)
+        fix = f"It was written by histoscribe {held.get('version')}."
+        raise FileError(str(path), found=f"options {off} that do not fit", expected=f"those of {kind}", fix=fix)
+    return kind(**options)

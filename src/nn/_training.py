@@ -1,0 +1,100 @@
+"""The Lightning side of a module: steps, schedule, loaders."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from .._errors import TrainingError
+from ._config import TrainConfig
+from ._data import Batch, Batches
+from ._seed import reseed
+
+
+class Training(LightningModule):
+    """Wraps a module with ``loss(batch)`` for Lightning's Trainer.
+
+    Parameters
+    ----------
+    module
+        What is trained.
+    train, val
+        Rows to learn from, and those to stop early by (or None).
+    config
+        Options.
+    """
+
+    def __init__(self, module: nn.Module, train: Dataset[Batch], val: Dataset[Batch] | None, config: TrainConfig) -> None:
+        super().__init__()
+        self.module = module
+        self.train_rows, self.val_rows, self.config = train, val, config
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self.module.loss(batch)
+        if not torch.isfinite(losses["loss"]):
+            raise diverged(f"the loss of step {self.global_step} (epoch {self.current_epoch}, batch {batch_idx})")
+        self._log("train", losses, batch)
+        return losses["loss"]
+
+    def validation_step(self, batch: Batch) -> None:
+        self._log("val", self.module.loss(batch), batch)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:
+            # Random states are a function of seed and epoch alone, so that a resumed run needs none of them.
+            reseed(self.config.random_state, self.current_epoch, self.global_rank)
+
+    def _log(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
+        size = len(next(iter(batch.values())))
+        values = {f"{part}_{name}": loss.detach() for name, loss in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(_groups(self.module, self.config.weight_decay), lr=self.config.lr)
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, WarmCosine(total, self.config.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(self.train_rows, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return [] if self.val_rows is None else self._loader(self.val_rows, shuffle=False)
+
+    def _loader(self, rows: Any, *, shuffle: bool) -> DataLoader[Batch]:
+        epoch = (lambda: self.current_epoch) if shuffle else None
+        batches = Batches(len(rows), self.config.batch_size, self.config.random_state, epoch)
+        # Its own generator: a loader without one draws from the global state, and more so with workers.
+        own = torch.Generator().manual_seed(self.config.random_state)
+        return DataLoader(
+            rows, sampler=batches, batch_size=None, num_workers=self.config.num_workers, generator=own
+        )
+
+
+class WarmCosine:
+    """Factor of the learning rate at a step: a linear rise, then half a cosine down to zero at the last step."""
+
+    def __init__(self, total: int, warmup: float) -> None:
+        self.total, self.rise = total, round(total * warmup)
+
+    def __call__(self, step: int) -> float:
+        if step < self.rise:
+            return (step + 1) / (self.rise + 1)
+        done = (step - self.rise) / max(1, self.total - self.rise)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters that decay (matrices) and those that must not (biases, norms, scalars)."""
+    wanted = [p for p in module.parameters() if p.requires_grad]
+    matrices, rest = [p for p in wanted if p.ndim > 1], [p for p in wanted if p.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def diverged(what: str) -> TrainingError:
+    """Error of a loss or weight that is no longer a number."""
+    fix = "Lower lr, or set clip; with checkpoint_dir= the last good epoch is in last.ckpt."
+    return TrainingError(what, found="NaN or infinity", expected="a finite number", fix=fix)

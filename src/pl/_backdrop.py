@@ -1,0 +1,69 @@
+"""The part of the slide image that lies under a panel, read at the resolution that the panel can show."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .._errors import FileError, ImageError, MissingError
+from .._keys import Keys, LibraryKeys
+from ..io import SlideImage, open_image
+from ._views import Box, View
+
+_PER_INCH = 300  # what print asks for
+_MOST = 4000
+
+log = logging.getLogger("histoscribe")
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """Pixels, and the box of the frame that they cover."""
+
+    pixels: Any  # rows, columns (, 3)
+    box: Box
+
+    def draw(self, ax: Axes) -> None:
+        """Draw it; limits are set by the caller."""
+        x0, y0, x1, y1 = self.box
+        ax.imshow(self.pixels, extent=(x0, x1, y1, y0), cmap="gray", zorder=0)
+
+
+def backdrop(view: View, inches: float) -> Backdrop | None:
+    """Image under a view whose longer side takes ``inches``; None, and a line in the log, where there is none."""
+    if not _is_linked(view):
+        log.info("%s: no image is linked; drawn on white", view.library_id)
+        return None
+    try:
+        with open_image(view.adata, library_id=view.library_id) as image:
+            return _read(image, view, min(int(inches * _PER_INCH), _MOST))
+    except (ImageError, FileError, MissingError) as error:
+        log.warning("%s: drawn on white, as its image can't be read: %s", view.library_id, error)
+        return None
+
+
+def _is_linked(view: View) -> bool:
+    entry = view.adata.uns.get(Keys.LIBRARIES, {}).get(view.library_id, {})
+    linked = entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.PATH)
+    return bool(linked) or LibraryKeys.HIRES in entry.get(LibraryKeys.IMAGES, {})
+
+
+def _read(image: SlideImage, view: View, longest: int) -> Backdrop:
+    x0, y0, x1, y1 = view.box
+    side = max(view.width, view.height)
+    if image.has_mpp:
+        pixels = image.read(x0, y0, x1 - x0, y1 - y0, mpp=image.mpp * max(1.0, side / longest))
+        return Backdrop(_displayable(pixels), view.box)
+    most = min(longest * max(image.width, image.height) / side, _MOST)
+    pixels, _ = image.thumbnail(round(most))
+    return Backdrop(_displayable(pixels), (0.0, 0.0, float(image.width), float(image.height)))
+
+
+def _displayable(pixels: Any) -> Any:
+    """RGB as it is; of any other number of channels the first, in grey."""
+    rgb = pixels.shape[-1] == 3
+    if rgb and pixels.dtype.kind == "u":
+        return (pixels / np.iinfo(pixels.dtype).max).astype(np.float32) if pixels.dtype != np.uint8 else pixels
+    return pixels.clip(0, 1) if rgb else pixels[..., 0]

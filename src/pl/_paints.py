@@ -1,0 +1,52 @@
+"""From names to what colours spots: one paint a variable, shared by all sections."""
+
+from collections.abc import Sequence
+
+from anndata import AnnData
+from matplotlib.colors import Colormap
+
+from .._errors import OptionError
+from ._categories import Categories, categories
+from ._colors import Palette, category_colors, keep_colors
+from ._lookup import Variable, lookup
+from ._numbers import Numbers, numbers
+from ._views import View
+
+
+def paints(
+    adatas: Sequence[AnnData],
+    shown: Sequence[View],
+    names: Sequence[str],
+    *,
+    layer: str | None,
+    palette: Palette | None,
+    cmap: str | Colormap | None,
+    vmin: float | None,
+    vmax: float | None,
+    vcenter: float | None,
+) -> list[Numbers | Categories]:
+    """Make the paint of each name; the colours of obs columns are kept once all are made."""
+    made: list[Numbers | Categories] = []
+    for variable in [lookup(adatas, name, layer=layer) for name in names]:
+        if variable.is_categorical:
+            made.append(categories(variable, shown, category_colors(adatas, variable, palette)))
+        else:
+            made.append(numbers(variable, shown, cmap=cmap, vmin=vmin, vmax=vmax, vcenter=vcenter))
+    for paint in made:
+        if isinstance(paint, Categories):
+            keep_colors(adatas, paint.variable, paint.colors, replace=palette is not None)
+    return made
+
+
+def color_names(color: str | Sequence[str] | None) -> list[str]:
+    """List the names that the user passed; none where only the tissue is asked for."""
+    names = [] if color is None else [color] if isinstance(color, str) else list(color)
+    if color is not None and not names:
+        raise OptionError("color", found="an empty list", expected="names", fix="Leave color= out for the image alone.")
+    return names
+
+
+def label_of(paint: Numbers | Categories | None) -> str:
+    """Name of what a paint shows."""
+    variable: Variable | None = None if paint is None else paint.variable
+    return "" if variable is None else variable.name

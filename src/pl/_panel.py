@@ -1,0 +1,123 @@
+"""One panel: the tissue, the spots, the scale bar and the key of the colours."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection, EllipseCollection
+
+from ._backdrop import Backdrop
+from ._colors import NO_VALUE
+from ._scalebar import scale_bar
+from ._text import INK, NORMAL, TITLE, wrapped
+from ._views import View
+
+_RASTER = 10_000  # spots from which a PDF holds pixels instead of shapes
+
+
+class Paint(Protocol):
+    """What gives spots their colours and explains them."""
+
+    def color(self, spots: Collection, view: View) -> None:
+        """Colour the spots of one section."""
+
+    def key_width(self, height: float, *, named: bool) -> float:
+        """Inches that the key takes beside a panel."""
+
+    def explain(self, ax: Axes, name: str, size: tuple[float, float]) -> None:
+        """Draw the key beside a panel of this size in inches."""
+
+
+@dataclass(frozen=True)
+class Spots:
+    """How spots are drawn.
+
+    Attributes
+    ----------
+    size
+        Factor on their true diameter.
+    alpha
+        Opacity.
+    """
+
+    size: float = 1.0
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows.
+
+    Attributes
+    ----------
+    view, backdrop
+        Section, and its image.
+    paint
+        Colours; None shows the tissue alone.
+    title, row_label, letter
+        Written above, at the left, and in the upper left corner.
+    key_name
+        Variable, where no title says it; None draws no key.
+    has_scale_bar
+        Whether the bar is drawn.
+    """
+
+    view: View
+    backdrop: Backdrop | None
+    paint: Paint | None
+    title: str = ""
+    row_label: str = ""
+    letter: str = ""
+    key_name: str | None = None
+    has_scale_bar: bool = False
+    spots: Spots = field(default_factory=Spots)
+
+    def key_width(self, height: float) -> float:
+        """Inches that its key takes."""
+        if self.paint is None or self.key_name is None:
+            return 0.0
+        return self.paint.key_width(height, named=bool(self.key_name))
+
+    def draw(self, ax: Axes, size: tuple[float, float]) -> None:
+        """Draw into axes of this size in inches."""
+        if self.backdrop is not None:
+            self.backdrop.draw(ax)
+        if self.paint is not None or self.backdrop is None:
+            self._draw_spots(ax)
+        x0, y0, x1, y1 = self.view.box
+        ax.set(xlim=(x0, x1), ylim=(y1, y0), xticks=[], yticks=[], aspect="equal")
+        ax.spines[:].set_visible(False)
+        if self.has_scale_bar and self.view.mpp is not None:
+            scale_bar(ax, self.view, self.view.mpp)
+        self._write(ax, size)
+        if self.paint is not None and self.key_name is not None:
+            self.paint.explain(ax, self.key_name, size)
+
+    def _draw_spots(self, ax: Axes) -> None:
+        diameter = np.full(1, self.view.diameter * self.spots.size)
+        spots = EllipseCollection(
+            diameter,
+            diameter,
+            np.zeros(1),
+            units="xy",
+            offsets=self.view.xy,
+            offset_transform=ax.transData,
+            facecolor=NO_VALUE,
+            linewidth=0,
+            alpha=self.spots.alpha,
+            rasterized=len(self.view.xy) > _RASTER,
+            zorder=2,
+        )
+        if self.paint is not None:
+            self.paint.color(spots, self.view)
+        ax.add_collection(spots, autolim=False)
+
+    def _write(self, ax: Axes, size: tuple[float, float]) -> None:
+        if self.title:
+            ax.set_title(wrapped(self.title, TITLE, size[0]), size=TITLE, color=INK, pad=5, parse_math=False)
+        if self.row_label:
+            text = wrapped(self.row_label, TITLE, size[1])
+            ax.set_ylabel(text, size=TITLE, color=INK, labelpad=5, parse_math=False)
+        if self.letter:
+            ax.set_title(self.letter, loc="left", size=TITLE + 2, weight="bold", color=INK, pad=5)

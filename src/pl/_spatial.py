@@ -1,0 +1,124 @@
+"""Spatial maps: what was measured or inferred, over the tissue."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+
+from .._errors import OptionError
+from .._keys import Keys
+from .._record import AnnDatas, each
+from ._backdrop import Backdrop, backdrop
+from ._colors import Palette
+from ._grid import Cell, balanced, draw, panel_size, wrap
+from ._paints import color_names, label_of, paints
+from ._panel import Paint, Panel, Spots
+from ._text import INK, TITLE
+from ._views import View, same_scale, views, warn_without_scale
+
+
+def spatial(
+    adata: AnnDatas,
+    color: str | Sequence[str] | None = None,
+    *,
+    layer: str | None = None,
+    library_key: str = Keys.LIBRARY_ID,
+    library_id: str | Sequence[str] | None = None,
+    image: bool = True,
+    crop: Sequence[float] | None = None,
+    size: float = 1.0,
+    alpha: float = 1.0,
+    cmap: str | Colormap | None = None,
+    palette: Palette | None = None,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    vcenter: float | None = None,
+    scale_bar: bool = True,
+    legend: bool = True,
+    title: str | Sequence[str] | None = None,
+    ncols: int = 4,
+    ax: Axes | None = None,
+) -> Axes | Figure:
+    """Draw spots over the tissue, coloured by genes, scores, domains or anything else that a spot has.
+
+    Several names make several panels. Several sections are drawn to the same scale, with one colour scale and one
+    key a variable: a row for each section, or a grid of sections where there is one variable. Axes are in
+    full-resolution pixels, y down. Colours of the categories of an obs column are kept in ``uns["<name>_colors"]``,
+    as scanpy does; nothing else is written.
+
+    Parameters
+    ----------
+    adata
+        A section, several under ``library_key``, or a list of AnnData.
+    color
+        Obs columns, genes, or columns of the tables in obsm, such as pathways. A name that means several things is
+        written ``"obs:x"``, ``"gene:EPCAM"`` or ``"obsm:score_hallmark/HYPOXIA"``; ``"obsm:X_fused/0"`` is a column
+        of an array. Without a name the tissue alone is drawn.
+    layer
+        Layer that genes are read from; ``X`` by default.
+    library_key
+        Column of obs that names the section of each spot.
+    library_id
+        Sections to draw, in this order; all by default.
+    image
+        Whether to draw the linked image under the spots.
+    crop
+        What to show: x0, y0, x1, y1 in micrometres from the upper left corner of the full-resolution image. The
+        spots and a margin by default. Colours stay those of the whole section.
+    size
+        Factor on the true diameter of the spots.
+    alpha
+        Opacity of the spots.
+    cmap
+        Colour map of numbers: viridis by default, or a diverging one where values have both signs.
+    palette
+        Colours of categories: a list, a dictionary, or the name of a colour map. It replaces the colours kept.
+    vmin, vmax
+        Limits of the colours: the 1st and 99th percentile by default; the colour bar ends in a point where values
+        lie beyond.
+    vcenter
+        Value at the middle of a diverging colour map: 0 by default where values have both signs.
+    scale_bar
+        Whether to draw a scale bar in the first panel of each section. It needs um per pixel and is left out, with a
+        warning in the log, where nobody says it.
+    legend
+        Whether to draw colour bars and legends.
+    title
+        Title of each panel, or one for the figure.
+    ncols
+        Panels in a row, at most.
+    ax
+        Axes to draw a single panel into.
+
+    Returns
+    -------
+    Axes of a single panel, the Figure of several.
+
+    Raises
+    ------
+    MissingError
+        There is nothing of this name, or no such section.
+    OptionError
+        A name is ambiguous, ``crop`` shows nothing, or ``ax`` is passed for several panels.
+    ScaleError
+        ``crop`` is given and nobody says the um per pixel.
+
+    Examples
+    --------
+    >>> hs.pl.spatial(adata, color=["EPCAM", "HYPOXIA", "domain"])
+    >>> hs.pl.spatial(adata, "domain", crop=(2000, 2000, 4000, 4000))
+    >>> hs.pl.spatial([first, second], "EPCAM", layer="counts")
+    """
+    spots = Spots(size=size, alpha=alpha)
+    adatas, names = each(adata), color_names(color)
+    shown = same_scale(views(adatas, library_key=library_key, library_id=library_id, crop=crop))
+    if ax is not None and len(shown) * max(len(names), 1) > 1:
+        found = f"axes for {len(shown)} sections and {len(names)} names"
+        raise OptionError("ax", found=found, expected="one panel", fix="Leave ax= out: a figure is made.")
+    how = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "vcenter": vcenter}
+    made: list[Paint | None] = [*paints(adatas, shown, names, layer=layer, palette=palette, **how)]
+    if scale_bar:
+        warn_without_scale(shown)
+    cells = _cells(shown, made or [None], ncols)
+    ...

@@ -1,0 +1,131 @@
+"""The neighbour graph of spots, in micrometres and never across sections."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from .._errors import OptionError
+from .._keys import Keys
+from .._record import AnnDatas, Targets, write
+from .._sections import positions_um, sections
+
+
+def spatial_graph(
+    adata: AnnDatas,
+    *,
+    n_neighbors: int = 6,
+    radius_um: float | None = None,
+    library_key: str = Keys.LIBRARY_ID,
+    copy: bool = False,
+) -> AnnData | list[AnnData] | None:
+    """Connect each spot with its neighbours, by squidpy, so that squidpy's functions work on the result.
+
+    Parameters
+    ----------
+    adata
+        A section, or a list of them.
+    n_neighbors
+        Nearest neighbours of a spot; an edge is kept if either end has it, so a spot may get more.
+    radius_um
+        Connect all spots within this distance instead, um.
+    library_key
+        Column of ``obs`` that says the section of a spot. No edge joins two sections.
+    copy
+        Return a copy instead of writing in place.
+
+    Returns
+    -------
+    None, or the copy. Writes ``obsp["spatial_connectivities"]`` (0 or 1) and ``obsp["spatial_distances"]`` (um), both
+    symmetric CSR, and ``uns["spatial_neighbors"]``.
+
+    Raises
+    ------
+    ScaleError
+        A section's um per pixel are not known.
+    OptionError
+        Spots without a position, or a section with fewer spots than ``n_neighbors + 1``.
+
+    Examples
+    --------
+    >>> adata = hs.datasets.toy()
+    >>> hs.pp.spatial_graph(adata)
+    >>> sq.gr.nhood_enrichment(adata, cluster_key="true_domain")
+    """
+    targets = Targets(adata, copy=copy)
+    graphs = [_section_graph(one, n_neighbors, radius_um, library_key) for one in targets]
+    params = {"n_neighbors": n_neighbors, "radius_um": radius_um, "library_key": library_key}
+    for one, (connectivities, distances) in zip(targets, graphs, strict=True):
+        outputs = {
+            Keys.CONNECTIVITIES: connectivities,
+            Keys.DISTANCES: distances,
+            Keys.NEIGHBORS: {
+                "connectivities_key": str(Keys.CONNECTIVITIES),
+                "distances_key": str(Keys.DISTANCES),
+                "params": {"n_neighbors": n_neighbors, "radius_um": radius_um, "coord_type": "generic", "unit": "um"},
+            },
+        }
+        write(one, outputs, by="pp.spatial_graph", params=params, inputs=[Keys.SPATIAL])
+    return targets.result()
+
+
+def _section_graph(
+    adata: AnnData, n_neighbors: int, radius_um: float | None, library_key: str
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    xy = positions_um(adata, library_key)
+    groups = sections(adata, library_key)
+    _check(xy, groups, n_neighbors, radius_um)
+    labels = np.empty(adata.n_obs, dtype=object)
+    for name, rows in groups.items():
+        labels[rows] = name
+    return symmetric_graph(xy, pd.Categorical(labels), n_neighbors, radius_um)
+
+
+def _check(xy: np.ndarray, groups: dict[str, Any], n_neighbors: int, radius_um: float | None) -> None:
+    missing = int((~np.isfinite(xy).all(axis=1)).sum())
+    if missing:
+        fix = "Leave these spots out: adata[np.isfinite(adata.obsm['spatial']).all(axis=1)]."
+        raise OptionError("obsm['spatial']", found=f"{missing} spots without a position", expected="numbers", fix=fix)
+    if radius_um is not None:
+        if not radius_um > 0:
+            raise OptionError("radius_um", found=repr(radius_um), expected="a length in um", fix="Leave it out.")
+        return
+    smallest = min(groups, key=lambda name: len(groups[name]))
+    if not 1 <= n_neighbors < len(groups[smallest]):
+        expected = f"1 to {len(groups[smallest]) - 1}, as section {smallest!r} has {len(groups[smallest])} spots"
+        raise OptionError("n_neighbors", found=str(n_neighbors), expected=expected, fix="Ask for fewer.")
+
+
+def symmetric_graph(
+    xy: np.ndarray, section: pd.Categorical, n_neighbors: int, radius_um: float | None
+) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Return connectivities and distances (n, n) of positions (n, 2), within sections; squidpy's graph made symmetric."""
+    distances = _squidpy_distances(
+        AnnData(obs=pd.DataFrame({"section": section}), obsm={"xy": xy}), n_neighbors, radius_um
+    )
+    # Two spots at one place are 0 apart: an explicit zero is an edge too, which maximum() would drop.
+    distances.data = np.maximum(distances.data, np.finfo(np.float64).tiny)
+    distances = sp.csr_matrix(distances.maximum(distances.T))
+    distances.sort_indices()
+    connectivities = distances.copy()
+    connectivities.data = np.ones_like(connectivities.data)
+    return connectivities, distances
+
+
+def _squidpy_distances(shadow: AnnData, n_neighbors: int, radius_um: float | None) -> sp.csr_matrix:
+    import squidpy as sq
+
+    shadow.obs_names = shadow.obs_names.astype(str)
+    options: dict[str, Any] = {"spatial_key": "xy", "library_key": "section", "copy": True}
+    if hasattr(sq.gr, "spatial_neighbors_knn"):
+        result = (
+            sq.gr.spatial_neighbors_knn(shadow, n_neighs=n_neighbors, **options)
+            if radius_um is None
+            else sq.gr.spatial_neighbors_radius(shadow, radius=radius_um, **options)
+        )
+    else:  # squidpy before 1.8
+        reach = {"n_neighs": n_neighbors} if radius_um is None else {"radius": radius_um}
+        result = sq.gr.spatial_neighbors(shadow, coord_type="generic", **reach, **options)
+    return sp.csr_matrix(result[1], dtype=np.float64)
