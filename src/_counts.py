@@ -25,6 +25,8 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
     _check_genes(adata)
     if sp.issparse(values) and values.format == "coo":
         raise CountsError(name, found="a COO matrix", expected="csr or csc", fix="Convert it: .tocsr().")
+    if values.dtype == np.float16:  # sums overflow at 65,504
+        raise CountsError(name, found="float16", expected="a type whose sums do not overflow", fix="Use float32.")
     counts = sp.csr_matrix(values)
     _check_values(adata, name, counts.data)
     return counts
@@ -59,8 +61,6 @@ def _check_genes(adata: AnnData) -> None:
 
 def _check_values(adata: AnnData, name: str, values: np.ndarray) -> None:
     fix = "Keep the raw counts in adata.layers['counts'], or name their layer with layer=."
-    if values.dtype == np.float16:
-        raise CountsError(name, found="float16", expected="a type whose sums do not overflow", fix="Use float32.")
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).sum())
         raise CountsError(name, found=f"{bad} NaN or infinite values", expected="counts", fix=fix)

@@ -23,6 +23,18 @@ class Slot(str):
         self.writer, self.readers, self.meaning = writer, readers, meaning
         return self
 
+    # A slot is its key to AnnData, but obsm["spatial"] and uns["spatial"] are two slots.
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True and (not isinstance(other, Slot) or self.where == other.where)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # copies inside an AnnData are plain strings
+
     def renamed(self, key: str) -> "Slot":
         """Return the same slot under a name that the user chose (``key_added=``, ``use_rep=``)."""
         return Slot(

@@ -112,7 +112,7 @@ def write(
     adata
         Where to write.
     outputs
-        Slot → value. A slot is its key, so ``obsm["spatial"]`` and ``uns["spatial"]`` can't be written at once.
+        Slot → value.
     by
         Public name of the function, such as ``"pp.tile"``.
     params
@@ -154,10 +154,11 @@ def _fitting(adata: AnnData, slot: Slot, value: Any) -> Any:
     """Return the value with the rows, index and column names that AnnData, h5ad and zarr need."""
     if slot.where in ("uns", "varm", "var"):
         return value
-    if len(value) != adata.n_obs:  # a fault of ours: better loud than shifted rows
+    n_rows = value.shape[0] if hasattr(value, "shape") else len(value)  # sparse matrices have no len()
+    if n_rows != adata.n_obs:  # a fault of ours: better loud than shifted rows
         raise HistoscribeError(
             f"{slot.where}[{str(slot)!r}]",
-            found=f"{len(value)} rows",
+            found=f"{n_rows} rows",
             expected=f"{adata.n_obs}",
             fix="Please report this.",
         )

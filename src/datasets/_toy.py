@@ -1,6 +1,7 @@
 """Sections with a planted truth: the engine of our tests, and data for a first try without a download."""
 
 from dataclasses import asdict
+from typing import Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,19 @@ from ._toy_counts import draw_counts, gene_names, gene_sets
 from ._toy_image import TOY_MPP, paint
 
 
+@overload
+def toy(
+    *,
+    n_slides: Literal[1] = 1,
+    n_spots: int = 400,
+    n_genes: int = 500,
+    plant: Plant | None = None,
+    random_state: int = 0,
+) -> AnnData: ...
+@overload
+def toy(
+    *, n_slides: int, n_spots: int = 400, n_genes: int = 500, plant: Plant | None = None, random_state: int = 0
+) -> list[AnnData]: ...
 def toy(
     *, n_slides: int = 1, n_spots: int = 400, n_genes: int = 500, plant: Plant | None = None, random_state: int = 0
 ) -> AnnData | list[AnnData]:

@@ -4,10 +4,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from PIL import Image
+
 from .._errors import HistoscribeError, ImageError
 
 # tifffile and imagecodecs document no base class; this is what damaged headers and segments were seen to raise.
 _DECODING = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error)
+_TO_PYRAMID = "Convert it to a tiled pyramid, e.g.: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg."
 
 
 @contextmanager
@@ -18,12 +21,26 @@ def decoding(name: str, what: str) -> Iterator[None]:
     except HistoscribeError:
         raise
     except ImportError as error:
+        found = f"{what} in a codec that is not installed ({error})"
         fix = "Install it: pip install --upgrade imagecodecs."
-        raise ImageError(name, found=f"{what} in a codec that is not installed ({error})", expected="a known codec", fix=fix) from error
+        raise ImageError(name, found=found, expected="a known codec", fix=fix) from error
     except _DECODING as error:
         raise broken(name, f"{what} that can't be decoded ({error})") from error
 
 
 def broken(name: str, found: str) -> ImageError:
     """Error for a file whose content is damaged."""
-    return ImageError(name, found=found, expected="a whole image", fix="Copy or download the file again.")
+    fix = "Copy or download the file again; if it opens elsewhere, its codec may need a newer imagecodecs."
+    return ImageError(name, found=found, expected="a whole image", fix=fix)
+
+
+def check_size(name: str, n_pixels: int) -> None:
+    """Refuse to decode at once what Pillow would not: a decompression bomb, or a slide that should be tiled."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and n_pixels > 2 * limit:  # Pillow warns from the limit on, and refuses from twice of it
+        raise too_large(name, f"{n_pixels / 1e6:.0f} megapixels in one piece")
+
+
+def too_large(name: str, found: str) -> ImageError:
+    """Error for an image that would have to be decoded as a whole, and is too large for that."""
+    return ImageError(name, found=found, expected="tiles, or a smaller image", fix=_TO_PYRAMID)

@@ -52,7 +52,7 @@ def entry(
     metadata: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
     factors = {LibraryKeys.SPOT_DIAMETER: float(spot_diameter)}
     images: dict[str, NDArray[Any]] = {}
-    if isinstance(source, np.ndarray):
+    if source is not None and not isinstance(source, (str, Path)):
         source, images = keep_array(source, mpp=None if mpp is None else mpp / scale)
     if images:
         factors[LibraryKeys.HIRES_SCALE] = float(scale)

@@ -22,9 +22,7 @@ class Level(ABC):
         Borders of the grid's columns and rows, from 0 to the level's width and height.
     """
 
-    def __init__(
-        self, scale: tuple[float, float], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, scale: tuple[float, float], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64]) -> None:
         self.scale, self.x_edges, self.y_edges = scale, x_edges, y_edges
 
     @property

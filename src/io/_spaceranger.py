@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -49,6 +48,8 @@ def read_matrix(folder: Path) -> AnnData:
         expected = f"{_MATRIX}.h5 or a folder {_MATRIX}"
         fix = "Pass the folder as Space Ranger wrote it."
         raise FileError(str(folder), found=sorted(c.name for c in folder.iterdir()), expected=expected, fix=fix)
+    import scanpy as sc  # slow to load
+
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Variable names are not unique")  # made so below
@@ -75,6 +76,8 @@ def read_positions(spatial: Path) -> pd.DataFrame:
         raise FileError(str(path), found=str(error), expected=f"columns {_COLUMNS}", fix="Check the file.") from error
     if missing := int(table.isna().any(axis=1).sum()):
         raise FileError(str(path), found=f"{missing} rows with gaps", expected="none", fix="The file is broken.")
+    if not table.index.is_unique:
+        raise FileError(str(path), found="a barcode twice", expected="each once", fix="The file is broken.")
     return table
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import gaussian, threshold_otsu
-from skimage.morphology import closing, disk, opening
+from skimage.morphology import isotropic_closing, isotropic_opening
 
 _BLACK = 25  # scanners and annotators paint missing background black; no stain is that dark all over
 _LEAST_SATURATION = 0.03  # below it, Otsu divides the noise of an empty slide
@@ -26,7 +26,7 @@ def tissue_mask_of(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     pixels = np.atleast_3d(rgb)
     colour = np.repeat(pixels[..., :1], 3, axis=2) if pixels.shape[2] < 3 else pixels[..., :3]
     painted = colour.max(axis=2) < _BLACK
-    painted = opening(painted, disk(3))  # dark nuclei are smaller than that
+    painted = isotropic_opening(painted, 3)  # dark nuclei are smaller than that
     stained = _stain(colour, grey=pixels.shape[2] < 3)
     seen = stained[~painted]
     if seen.size == 0 or seen.max() - seen.min() < _LEAST_SATURATION:
@@ -44,7 +44,7 @@ def _stain(colour: NDArray[np.uint8], *, grey: bool) -> NDArray[np.float64]:
 
 def _cleaned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     radius = max(1, round(max(mask.shape) / 500))
-    mask = opening(closing(mask, disk(2 * radius)), disk(radius))
+    mask = isotropic_opening(isotropic_closing(mask, 2 * radius), radius)
     speck = max(16, mask.size // 2000)
     return ~_without_specks(~_without_specks(mask, speck), speck)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._errors import FileError
 from .._files import atomic
@@ -35,7 +35,8 @@ class History(Callback):
 class Best(Callback):
     """Keeps the weights of the lowest validation loss, and stops after ``patience`` epochs without a lower one."""
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, module: nn.Module, patience: int | None) -> None:
+        self.module = module
         self.patience, self.loss, self.waited = patience, float("inf"), 0
         self.weights: dict[str, Tensor] = {}
 
@@ -44,7 +45,8 @@ class Best(Callback):
         self.waited += 1
         if loss < self.loss:
             self.loss, self.waited = loss, 0
-            self.weights = {k: v.detach().cpu().clone() for k, v in pl_module.module.state_dict().items()}
+            weights = self.module.state_dict()
+            self.weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
         if self.patience is not None and self.waited >= self.patience:
             trainer.should_stop = True
 

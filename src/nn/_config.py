@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ._options import check, is_count, is_number
 
-_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours → Lightning's
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -88,15 +89,10 @@ class TrainConfig:
         clip, patience = self.clip, self.patience
         check("TrainConfig.clip", clip, clip is None or (is_number(clip, 0) and clip > 0), "a positive number or None")
         check("TrainConfig.patience", patience, patience is None or is_count(patience), "1 or more, or None")
-        check("TrainConfig.precision", self.precision, self.precision in _PRECISIONS, f"one of {list(_PRECISIONS)}")
+        check("TrainConfig.precision", self.precision, self.precision in PRECISIONS, f"one of {list(PRECISIONS)}")
         check("TrainConfig.accelerator", self.accelerator, self.accelerator in _ACCELERATORS, f"one of {_ACCELERATORS}")
         check("TrainConfig.resume", self.resume, isinstance(self.resume, bool), "True or False")
         check("TrainConfig.resume", "True without checkpoint_dir", self._can_resume(), "checkpoint_dir= beside it")
 
     def _can_resume(self) -> bool:
         return not self.resume or self.checkpoint_dir is not None
-
-    @property
-    def lightning_precision(self) -> str:
-        """Lightning's name of ``precision``."""
-        return _PRECISIONS[self.precision]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ._callbacks import CHECKPOINT, Bar, Best, Checkpoint, History
-from ._config import TrainConfig
+from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
 from ._seed import seeded
@@ -67,7 +67,7 @@ def fit(
     """
     rows = _rows(train)
     held_out = None if val is None else _rows(val)
-    history, best = History(), Best(config.patience)
+    history, best = History(), Best(module, config.patience)
     callbacks = [history, *([] if held_out is None else [best]), Bar()]
     checkpoint = None
     if config.checkpoint_dir is not None:
@@ -91,7 +91,7 @@ def _rows(data: Any) -> Any:
 
 
 def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, Any]:
-    """What a resumed run must share with the run that wrote the checkpoint."""
+    """List what a resumed run must share with the run that wrote the checkpoint."""
     options = {name: value for name, value in asdict(config).items() if name not in _FREE}
     shapes = str([(name, tuple(value.shape)) for name, value in module.state_dict().items()])
     data = rows.sha256() if isinstance(rows, Rows) else str(len(rows))
@@ -107,7 +107,7 @@ def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> A
         accelerator=chosen.type,
         devices=devices,
         strategy=config.strategy,
-        precision=config.lightning_precision,
+        precision=PRECISIONS[config.precision],
         max_epochs=config.epochs,
         gradient_clip_val=config.clip,
         callbacks=callbacks,

@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from .._errors import FileError
 from .._registry import Registry
 from ._save import CONFIG, WEIGHTS, fingerprint, load_strict, read_folder, write_folder
@@ -45,7 +43,7 @@ class Model:
     """
 
     config: Any
-    module: nn.Module = field(repr=False)
+    module: Any = field(repr=False)
     meta: dict[str, Any] = field(default_factory=dict, repr=False)
     history: list[dict[str, float]] = field(default_factory=list, repr=False)
 

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
 from .._errors import OptionError
 
@@ -22,7 +22,12 @@ def is_count(value: object, least: int = 1) -> bool:
 
 def is_number(value: object, low: float, high: float = float("inf")) -> bool:
     """Whether a value is a finite number within bounds, both included."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and low <= value <= high
+    )
 
 
 class Config(Protocol):
@@ -30,28 +35,4 @@ class Config(Protocol):
 
     def build(self, sizes: Mapping[str, int]) -> nn.Module:
         """Make the module for inputs of these widths, with fresh weights."""
-        ...
-
-
-class Fusion(Protocol):
-    """What a fusion module does; batches are dicts of tensors with one row a spot (see ``Batch``)."""
-
-    def start(self, batch: dict[str, Tensor]) -> None:
-        """Fit input statistics before training."""
-        ...
-
-    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Losses by name; ``"loss"`` is the one to minimise."""
-        ...
-
-    def finish(self, batch: dict[str, Tensor]) -> None:
-        """Fit what follows the trained weights."""
-        ...
-
-    def embed(self, batch: dict[str, Tensor], modality: str) -> Tensor:
-        """Vectors of ``"both"``, or of ``"image"`` or ``"genes"`` alone in the joint space."""
-        ...
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Joint-space vectors of both modalities."""
         ...

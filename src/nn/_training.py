@@ -27,7 +27,7 @@ class Training(LightningModule):
         Options.
     """
 
-    def __init__(self, module: nn.Module, train: Dataset[Batch], val: Dataset[Batch] | None, config: TrainConfig) -> None:
+    def __init__(self, module: Any, train: Dataset[Batch], val: Dataset[Batch] | None, config: TrainConfig) -> None:
         super().__init__()
         self.module = module
         self.train_rows, self.val_rows, self.config = train, val, config
@@ -69,9 +69,7 @@ class Training(LightningModule):
         batches = Batches(len(rows), self.config.batch_size, self.config.random_state, epoch)
         # Its own generator: a loader without one draws from the global state, and more so with workers.
         own = torch.Generator().manual_seed(self.config.random_state)
-        return DataLoader(
-            rows, sampler=batches, batch_size=None, num_workers=self.config.num_workers, generator=own
-        )
+        return DataLoader(rows, sampler=batches, batch_size=None, num_workers=self.config.num_workers, generator=own)
 
 
 class WarmCosine:

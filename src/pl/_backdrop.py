@@ -1,6 +1,8 @@
 """The part of the slide image that lies under a panel, read at the resolution that the panel can show."""
 
 import logging
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,21 +35,36 @@ class Backdrop:
 
 def backdrop(view: View, inches: float) -> Backdrop | None:
     """Image under a view whose longer side takes ``inches``; None, and a line in the log, where there is none."""
-    if not _is_linked(view):
+    if not has_image(view):
         log.info("%s: no image is linked; drawn on white", view.library_id)
         return None
     try:
-        with open_image(view.adata, library_id=view.library_id) as image:
+        with _open(view) as image:
             return _read(image, view, min(int(inches * _PER_INCH), _MOST))
     except (ImageError, FileError, MissingError) as error:
         log.warning("%s: drawn on white, as its image can't be read: %s", view.library_id, error)
         return None
 
 
-def _is_linked(view: View) -> bool:
-    entry = view.adata.uns.get(Keys.LIBRARIES, {}).get(view.library_id, {})
-    linked = entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.PATH)
-    return bool(linked) or LibraryKeys.HIRES in entry.get(LibraryKeys.IMAGES, {})
+def has_image(view: View) -> bool:
+    """Whether an image is linked to the section, or carried by it."""
+    entry = _entry(view)
+    return _path(entry) is not None or LibraryKeys.HIRES in entry.get(LibraryKeys.IMAGES, {})
+
+
+def _open(view: View) -> SlideImage:
+    with warnings.catch_warnings():
+        if _path(_entry(view)) is None:  # the small image is as good for a picture, and nothing is amiss
+            warnings.filterwarnings("ignore", message=r".*images\['hires'\] is used", category=UserWarning)
+        return open_image(view.adata, library_id=view.library_id)
+
+
+def _entry(view: View) -> Mapping[str, Any]:
+    return view.adata.uns.get(Keys.LIBRARIES, {}).get(view.library_id, {})
+
+
+def _path(entry: Mapping[str, Any]) -> Any:
+    return entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.PATH)
 
 
 def _read(image: SlideImage, view: View, longest: int) -> Backdrop:
@@ -55,13 +72,13 @@ def _read(image: SlideImage, view: View, longest: int) -> Backdrop:
     side = max(view.width, view.height)
     if image.has_mpp:
         pixels = image.read(x0, y0, x1 - x0, y1 - y0, mpp=image.mpp * max(1.0, side / longest))
-        return Backdrop(_displayable(pixels), view.box)
+        return Backdrop(displayable(pixels), view.box)
     most = min(longest * max(image.width, image.height) / side, _MOST)
     pixels, _ = image.thumbnail(round(most))
-    return Backdrop(_displayable(pixels), (0.0, 0.0, float(image.width), float(image.height)))
+    return Backdrop(displayable(pixels), (0.0, 0.0, float(image.width), float(image.height)))
 
 
-def _displayable(pixels: Any) -> Any:
+def displayable(pixels: Any) -> Any:
     """RGB as it is; of any other number of channels the first, in grey."""
     rgb = pixels.shape[-1] == 3
     if rgb and pixels.dtype.kind == "u":

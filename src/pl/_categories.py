@@ -24,6 +24,11 @@ class Categories:
     present: Sequence[str]
     has_missing: bool
 
+    @property
+    def name(self) -> str:
+        """What the colours show."""
+        return self.variable.name
+
     def color(self, spots: Collection, view: View) -> None:
         """Colour the spots of one section."""
         value = self._of(view)

@@ -57,9 +57,7 @@ def category_colors(adatas: Sequence[AnnData], variable: Variable, palette: Pale
     return colors
 
 
-def keep_colors(
-    adatas: Sequence[AnnData], variable: Variable, colors: Mapping[str, str], *, replace: bool
-) -> None:
+def keep_colors(adatas: Sequence[AnnData], variable: Variable, colors: Mapping[str, str], *, replace: bool) -> None:
     """Remember the colours of an obs column, so that the next figure shows the same."""
     key = variable.obs_key
     for adata, value in zip(adatas, variable.values, strict=True):

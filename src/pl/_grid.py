@@ -1,17 +1,20 @@
-"""Figures of many panels: how large each is, and where its key goes."""
+"""Figures of many panels: how large each is, how much room its key has, and which image lies under it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, replace
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ._backdrop import backdrop
 from ._panel import Panel
 
-_PAGE = 12.0  # inches, what a notebook shows without shrinking text beyond reading
+_PAGE = 12.0  # inches: what a notebook shows before it shrinks the text
 _WIDEST, _NARROWEST, _TALLEST = 4.4, 1.9, 5.5  # inches of a panel
-_PAD = 0.06  # inches around each
+_KEY = 0.9  # inches, usual
+_PAD = 0.06  # inches around each panel
+_TITLE_ROW, _ROW_LABEL = 0.22, 0.25  # inches
 
 
 @dataclass(frozen=True)
@@ -23,47 +26,54 @@ class Cell:
     panel: Panel
 
 
-def panel_size(shape: float, columns: int, keys: float = 0.9) -> tuple[float, float]:
-    """Width and height in inches of each panel, from height over width and the inches taken by keys."""
-    width = min(_WIDEST, max(_NARROWEST, _PAGE / columns - keys))
-    height = width * shape
-    return (width, height) if height <= _TALLEST else (_TALLEST / shape, _TALLEST)
+def panel_size(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Width and height in inches of each panel."""
+    view = cells[0].panel.view
+    shape = view.height / view.width
+    width = min(_WIDEST, max(_NARROWEST, _PAGE / _count(cells, "column") - _KEY), _TALLEST / shape)
+    return width, width * shape
 
 
-def draw(cells: Sequence[Cell], size: tuple[float, float]) -> Figure:
-    """Make a figure of panels of one size in inches, each with its key at its right."""
-    width, height = size
-    rows, columns = (1 + max(getattr(cell, axis) for cell in cells) for axis in ("row", "column"))
-    keys = [max((c.panel.key_width(height) for c in cells if c.column == k), default=0.0) for k in range(columns)]
-    titles = sum(_title_height([c.panel for c in cells if c.row == r]) for r in range(rows))
-    left = 0.25 if any(cell.panel.row_label for cell in cells) else 0.0
-    figure = plt.figure(
-        figsize=(columns * (width + 2 * _PAD) + sum(keys) + left, rows * (height + 2 * _PAD) + titles),
-        layout="constrained",
-    )
+def inches_of(ax: Axes) -> tuple[float, float]:
+    """Width and height in inches of the user's axes."""
+    box = ax.get_window_extent()
+    dpi = ax.figure.get_dpi()
+    return float(box.width / dpi), float(box.height / dpi)
+
+
+def with_backdrops(cells: Sequence[Cell], size: tuple[float, float]) -> list[Cell]:
+    """Read the image under each panel; panels that show the same share it."""
+    views = {id(cell.panel.view): cell.panel.view for cell in cells}
+    read = {key: backdrop(view, max(size)) for key, view in views.items()}
+    return [replace(cell, panel=replace(cell.panel, backdrop=read[id(cell.panel.view)])) for cell in cells]
+
+
+def draw(cells: Sequence[Cell]) -> Figure:
+    """Make a figure with each panel in its place and its key at its right."""
+    size = panel_size(cells)
+    n_rows, n_columns = _count(cells, "row"), _count(cells, "column")
+    figure = plt.figure(figsize=_figure_size(cells, size), layout="constrained")
     figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    used = {(cell.row, cell.column) for cell in cells}
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for cell in cells:
         cell.panel.draw(axes[cell.row, cell.column], size)
-    for row in range(rows):
-        for column in range(columns):
-            if (row, column) not in used:
-                axes[row, column].set_axis_off()
+    used = {(cell.row, cell.column) for cell in cells}
+    for row, column in {(r, c) for r in range(n_rows) for c in range(n_columns)} - used:
+        axes[row, column].remove()
     return figure
 
 
-def wrap(panels: Sequence[Panel], columns: int) -> list[Cell]:
-    """Place panels row by row."""
-    return [Cell(i // columns, i % columns, panel) for i, panel in enumerate(panels)]
+def _figure_size(cells: Sequence[Cell], size: tuple[float, float]) -> tuple[float, float]:
+    width, height = size
+    columns, rows = _count(cells, "column"), _count(cells, "row")
+    keys = [max((c.panel.key_width(size) for c in cells if c.column == k), default=0.0) for k in range(columns)]
+    titles = [max((c.panel.title_lines(size) for c in cells if c.row == k), default=0) for k in range(rows)]
+    label = _ROW_LABEL * any(cell.panel.row_label for cell in cells)
+    return (
+        columns * (width + 2 * _PAD) + sum(keys) + label,
+        rows * (height + 2 * _PAD) + sum(_TITLE_ROW * lines for lines in titles),
+    )
 
 
-def balanced(n: int, most: int) -> int:
-    """Columns for ``n`` panels: as many as allowed, but no row that is nearly empty."""
-    return ceil(n / ceil(n / most))
-
-
-def _title_height(panels: Sequence[Panel]) -> float:
-    if not any(panel.title or panel.letter for panel in panels):
-        return 0.0
-    return 0.24
+def _count(cells: Sequence[Cell], axis: str) -> int:
+    return 1 + max(getattr(cell, axis) for cell in cells)

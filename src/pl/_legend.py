@@ -48,9 +48,7 @@ def legend(
 
 def no_value_legend(ax: Axes, *, x: float) -> Legend:
     """Say, below a colour bar, what the grey spots are."""
-    return ax.legend(
-        handles=[_dot(NO_VALUE)], labels=[MISSING], loc="lower left", bbox_to_anchor=(x, 0.0), **_STYLE
-    )
+    return ax.legend(handles=[_dot(NO_VALUE)], labels=[MISSING], loc="lower left", bbox_to_anchor=(x, 0.0), **_STYLE)
 
 
 _STYLE: dict[str, object] = {

@@ -25,6 +25,25 @@ _LABEL = 0.2  # inches of a label beside them
 _LONGEST = 2.6  # inches
 
 
+@dataclass(frozen=True, kw_only=True)
+class Numeric:
+    """What a user may say about the colours of numbers; None leaves it to the values."""
+
+    cmap: str | Colormap | None = None
+    vmin: float | None = None
+    vmax: float | None = None
+    vcenter: float | None = None
+
+    def check(self) -> None:
+        """Raise where a limit is no number or there is no such colour map."""
+        if self.cmap is not None:
+            colormap(self.cmap)
+        for name in ("vmin", "vmax", "vcenter"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value):
+                raise OptionError(name, found=repr(value), expected="a finite number", fix="Leave it out.")
+
+
 @dataclass(frozen=True)
 class Numbers:
     """A numeric variable with one colour scale for all sections."""
@@ -34,6 +53,11 @@ class Numbers:
     cmap: Colormap
     extend: str
     has_missing: bool
+
+    @property
+    def name(self) -> str:
+        """What the colours show."""
+        return self.variable.name
 
     def color(self, spots: Collection, view: View) -> None:
         """Colour the spots of one section."""
@@ -74,54 +98,40 @@ class Numbers:
             written(inset.yaxis.label, wrapped(label, NORMAL, height * share))
 
 
-def numbers(
-    variable: Variable,
-    shown: Sequence[View],
-    *,
-    cmap: str | Colormap | None,
-    vmin: float | None,
-    vmax: float | None,
-    vcenter: float | None,
-) -> Numbers:
+def numbers(variable: Variable, shown: Sequence[View], how: Numeric) -> Numbers:
     """Choose one scale for a variable, from all spots of the AnnData, so that a crop keeps its colours."""
     values = np.concatenate([np.asarray(value) for value in variable.values])
     drawn = np.concatenate([np.asarray(variable.values[view.index])[view.rows] for view in shown])
     has_missing = bool(np.isnan(drawn).any())
     finite = values[np.isfinite(values)]
     if not len(finite):
-        return Numbers(variable, None, colormap(cmap or SEQUENTIAL), "neither", has_missing)
-    low, high, middle = limits(finite, vmin, vmax, vcenter)
+        return Numbers(variable, None, colormap(how.cmap or SEQUENTIAL), "neither", has_missing)
+    low, high, middle = limits(finite, how)
     norm = Normalize(low, high) if middle is None else TwoSlopeNorm(middle, low, high)
-    colors = colormap(cmap or (SEQUENTIAL if middle is None else DIVERGING))
+    colors = colormap(how.cmap or (SEQUENTIAL if middle is None else DIVERGING))
     below, above = bool((drawn < low).any()), bool((drawn > high).any())
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     return Numbers(variable, norm, colors, extend[below, above], has_missing)
 
 
-def limits(
-    values: NDArray[np.float64], vmin: float | None, vmax: float | None, vcenter: float | None
-) -> tuple[float, float, float | None]:
+def limits(values: NDArray[np.float64], how: Numeric) -> tuple[float, float, float | None]:
     """Lower and upper limit, and the centre where the values lie on both sides of one.
 
     Limits that are not given are the 1st and 99th percentile, symmetric around a centre.
     """
-    for name, value in (("vmin", vmin), ("vmax", vmax), ("vcenter", vcenter)):
-        if value is not None and not np.isfinite(value):
-            raise OptionError(name, found=repr(value), expected="a finite number", fix="Leave it out.")
     low, high = _robust(values)
-    signed = low < 0 < high and (vmin is None or vmin < 0) and (vmax is None or vmax > 0)
-    middle = vcenter if vcenter is not None else 0.0 if signed else None
+    signed = low < 0 < high and (how.vmin is None or how.vmin < 0) and (how.vmax is None or how.vmax > 0)
+    middle = how.vcenter if how.vcenter is not None else 0.0 if signed else None
     if middle is not None:
         half = max(abs(low - middle), abs(high - middle)) or 1.0
         low, high = middle - half, middle + half
-    low, high = low if vmin is None else float(vmin), high if vmax is None else float(vmax)
-    if low == high and vmin is None and vmax is None:  # constant: any range does, 0 at its lower end
-        low, high = (low, low + 1.0) if low == 0 else tuple(sorted((0.0, low)))
-    inside = middle is None or low < middle < high
-    if low >= high or not inside:
+    elif low == high:  # constant: any range that holds it, 0 at its lower end
+        low, high = (0.0, 1.0) if low == 0 else (min(0.0, low), max(0.0, high))
+    low, high = (given if given is not None else own for given, own in ((how.vmin, low), (how.vmax, high)))
+    if low >= high or not (middle is None or low < middle < high):
         found = f"vmin={low:g}, vmax={high:g}" + ("" if middle is None else f", vcenter={middle:g}")
-        fix = "Leave one of them out; the others default to the 1st and 99th percentile."
-        raise OptionError("limits", found=found, expected="vmin < vcenter < vmax", fix=fix)
+        fix = "Leave one of them out: the others default to the 1st and 99th percentile."
+        raise OptionError("vmin, vmax", found=found, expected="vmin < vcenter < vmax", fix=fix)
     return low, high, middle
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from anndata import AnnData
-from matplotlib.colors import Colormap
 
 from .._errors import OptionError
 from ._categories import Categories, categories
 from ._colors import Palette, category_colors, keep_colors
-from ._lookup import Variable, lookup
-from ._numbers import Numbers, numbers
+from ._lookup import lookup
+from ._numbers import Numeric, numbers
+from ._panel import Paint
 from ._views import View
 
 
@@ -20,18 +20,16 @@ def paints(
     *,
     layer: str | None,
     palette: Palette | None,
-    cmap: str | Colormap | None,
-    vmin: float | None,
-    vmax: float | None,
-    vcenter: float | None,
-) -> list[Numbers | Categories]:
+    how: Numeric,
+) -> list[Paint]:
     """Make the paint of each name; the colours of obs columns are kept once all are made."""
-    made: list[Numbers | Categories] = []
+    how.check()
+    made: list[Paint] = []
     for variable in [lookup(adatas, name, layer=layer) for name in names]:
         if variable.is_categorical:
             made.append(categories(variable, shown, category_colors(adatas, variable, palette)))
         else:
-            made.append(numbers(variable, shown, cmap=cmap, vmin=vmin, vmax=vmax, vcenter=vcenter))
+            made.append(numbers(variable, shown, how))
     for paint in made:
         if isinstance(paint, Categories):
             keep_colors(adatas, paint.variable, paint.colors, replace=palette is not None)
@@ -44,9 +42,3 @@ def color_names(color: str | Sequence[str] | None) -> list[str]:
     if color is not None and not names:
         raise OptionError("color", found="an empty list", expected="names", fix="Leave color= out for the image alone.")
     return names
-
-
-def label_of(paint: Numbers | Categories | None) -> str:
-    """Name of what a paint shows."""
-    variable: Variable | None = None if paint is None else paint.variable
-    return "" if variable is None else variable.name

@@ -7,17 +7,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import Collection, EllipseCollection
 
+from .._errors import OptionError
 from ._backdrop import Backdrop
 from ._colors import NO_VALUE
 from ._scalebar import scale_bar
-from ._text import INK, NORMAL, TITLE, wrapped
+from ._text import INK, TITLE, wrapped
 from ._views import View
 
 _RASTER = 10_000  # spots from which a PDF holds pixels instead of shapes
+_RIM, _RIMMED = 0.4, 5.0  # points: the rim, and the diameter from which it is that wide
+_RIM_ON_WHITE = "#BBBBBB"
 
 
 class Paint(Protocol):
     """What gives spots their colours and explains them."""
+
+    @property
+    def name(self) -> str:
+        """What the colours show."""
 
     def color(self, spots: Collection, view: View) -> None:
         """Colour the spots of one section."""
@@ -44,6 +51,13 @@ class Spots:
     size: float = 1.0
     alpha: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.size < float("inf"):
+            fix = "1 draws spots as large as they are."
+            raise OptionError("size", found=repr(self.size), expected="a factor above 0", fix=fix)
+        if not 0 <= self.alpha <= 1:
+            raise OptionError("alpha", found=repr(self.alpha), expected="0 to 1", fix="1 is opaque.")
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -51,10 +65,12 @@ class Panel:
 
     Attributes
     ----------
-    view, backdrop
-        Section, and its image.
+    view
+        Section.
     paint
         Colours; None shows the tissue alone.
+    backdrop
+        Image of the tissue.
     title, row_label, letter
         Written above, at the left, and in the upper left corner.
     key_name
@@ -64,8 +80,8 @@ class Panel:
     """
 
     view: View
-    backdrop: Backdrop | None
     paint: Paint | None
+    backdrop: Backdrop | None = None
     title: str = ""
     row_label: str = ""
     letter: str = ""
@@ -73,18 +89,23 @@ class Panel:
     has_scale_bar: bool = False
     spots: Spots = field(default_factory=Spots)
 
-    def key_width(self, height: float) -> float:
+    def key_width(self, size: tuple[float, float]) -> float:
         """Inches that its key takes."""
         if self.paint is None or self.key_name is None:
             return 0.0
-        return self.paint.key_width(height, named=bool(self.key_name))
+        return self.paint.key_width(size[1], named=bool(self.key_name))
+
+    def title_lines(self, size: tuple[float, float]) -> int:
+        """Lines that its title takes."""
+        lines = len(wrapped(self.title, TITLE, size[0]).splitlines())
+        return max(lines, 1) if self.letter else lines
 
     def draw(self, ax: Axes, size: tuple[float, float]) -> None:
         """Draw into axes of this size in inches."""
         if self.backdrop is not None:
             self.backdrop.draw(ax)
         if self.paint is not None or self.backdrop is None:
-            self._draw_spots(ax)
+            self._draw_spots(ax, size)
         x0, y0, x1, y1 = self.view.box
         ax.set(xlim=(x0, x1), ylim=(y1, y0), xticks=[], yticks=[], aspect="equal")
         ax.spines[:].set_visible(False)
@@ -94,7 +115,7 @@ class Panel:
         if self.paint is not None and self.key_name is not None:
             self.paint.explain(ax, self.key_name, size)
 
-    def _draw_spots(self, ax: Axes) -> None:
+    def _draw_spots(self, ax: Axes, size: tuple[float, float]) -> None:
         diameter = np.full(1, self.view.diameter * self.spots.size)
         spots = EllipseCollection(
             diameter,
@@ -104,7 +125,8 @@ class Panel:
             offsets=self.view.xy,
             offset_transform=ax.transData,
             facecolor=NO_VALUE,
-            linewidth=0,
+            linewidth=self._rim(size),
+            edgecolor="white" if self.backdrop is not None else _RIM_ON_WHITE,
             alpha=self.spots.alpha,
             rasterized=len(self.view.xy) > _RASTER,
             zorder=2,
@@ -112,6 +134,11 @@ class Panel:
         if self.paint is not None:
             self.paint.color(spots, self.view)
         ax.add_collection(spots, autolim=False)
+
+    def _rim(self, size: tuple[float, float]) -> float:
+        """Width in points of the line that sets a spot off from the tissue; small spots have none."""
+        points = 72 * size[0] * self.view.diameter * self.spots.size / self.view.width
+        return min(_RIM, _RIM * points / _RIMMED) if points > _RIMMED / 2 else 0.0
 
     def _write(self, ax: Axes, size: tuple[float, float]) -> None:
         if self.title:

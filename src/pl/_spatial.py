@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import AnnDatas, each
-from ._backdrop import Backdrop, backdrop
+from ._arrange import arrange, titled
 from ._colors import Palette
-from ._grid import Cell, balanced, draw, panel_size, wrap
-from ._paints import color_names, label_of, paints
-from ._panel import Paint, Panel, Spots
+from ._grid import draw, inches_of, panel_size, with_backdrops
+from ._numbers import Numeric
+from ._paints import color_names, paints
+from ._panel import Spots
 from ._text import INK, TITLE
-from ._views import View, same_scale, views, warn_without_scale
+from ._views import same_scale, views
 
 
 def spatial(
@@ -110,15 +111,21 @@ def spatial(
     >>> hs.pl.spatial(adata, "domain", crop=(2000, 2000, 4000, 4000))
     >>> hs.pl.spatial([first, second], "EPCAM", layer="counts")
     """
-    spots = Spots(size=size, alpha=alpha)
     adatas, names = each(adata), color_names(color)
     shown = same_scale(views(adatas, library_key=library_key, library_id=library_id, crop=crop))
+    how = Numeric(cmap=cmap, vmin=vmin, vmax=vmax, vcenter=vcenter)
     if ax is not None and len(shown) * max(len(names), 1) > 1:
         found = f"axes for {len(shown)} sections and {len(names)} names"
         raise OptionError("ax", found=found, expected="one panel", fix="Leave ax= out: a figure is made.")
-    how = {"cmap": cmap, "vmin": vmin, "vmax": vmax, "vcenter": vcenter}
-    made: list[Paint | None] = [*paints(adatas, shown, names, layer=layer, palette=palette, **how)]
-    if scale_bar:
-        warn_without_scale(shown)
-    cells = _cells(shown, made or [None], ncols)
-    ...
+    made = paints(adatas, shown, names, layer=layer, palette=palette, how=how)
+    cells = arrange(shown, made, ncols=ncols, spots=Spots(size=size, alpha=alpha), scale_bar=scale_bar, legend=legend)
+    cells = titled(cells, title)
+    if image:
+        cells = with_backdrops(cells, inches_of(ax) if ax is not None else panel_size(cells))
+    if ax is not None:
+        cells[0].panel.draw(ax, inches_of(ax))
+        return ax
+    figure = draw(cells)
+    if isinstance(title, str) and len(cells) > 1:
+        figure.suptitle(title, size=TITLE + 2, color=INK, parse_math=False)
+    return figure.axes[0] if len(cells) == 1 else figure

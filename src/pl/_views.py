@@ -101,6 +101,14 @@ def mpp_of(adata: AnnData, library_id: str) -> float | None:
     return None if said is None else section_mpp(adata, library_id)
 
 
+def log_without_scale(shown: Sequence[View]) -> None:
+    """Say in one line which sections can't have a scale bar."""
+    unknown = [view.library_id for view in shown if view.mpp is None]
+    if unknown:
+        named = f"uns['spatial'][library_id]['metadata']['{LibraryKeys.MPP}']"
+        log.warning("no scale bar for %s: um per pixel are missing; set %s", ", ".join(unknown), named)
+
+
 def _view(adata: AnnData, index: int, name: str, rows: NDArray[np.intp], crop: Sequence[float] | None) -> View:
     xy = positions(adata)[rows]
     placed = np.isfinite(xy).all(axis=1)

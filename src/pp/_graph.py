@@ -103,7 +103,9 @@ def symmetric_graph(
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Return connectivities and distances (n, n) of positions (n, 2), within sections; squidpy's graph made symmetric."""
     distances = _squidpy_distances(
-        AnnData(obs=pd.DataFrame({"section": section}), obsm={"xy": xy}), n_neighbors, radius_um
+        AnnData(obs=pd.DataFrame({"section": section}, index=np.arange(len(xy)).astype(str)), obsm={"xy": xy}),
+        n_neighbors,
+        radius_um,
     )
     # Two spots at one place are 0 apart: an explicit zero is an edge too, which maximum() would drop.
     distances.data = np.maximum(distances.data, np.finfo(np.float64).tiny)
@@ -117,7 +119,6 @@ def symmetric_graph(
 def _squidpy_distances(shadow: AnnData, n_neighbors: int, radius_um: float | None) -> sp.csr_matrix:
     import squidpy as sq
 
-    shadow.obs_names = shadow.obs_names.astype(str)
     options: dict[str, Any] = {"spatial_key": "xy", "library_key": "section", "copy": True}
     if hasattr(sq.gr, "spatial_neighbors_knn"):
         result = (

@@ -1,0 +1,10 @@
+"""Learn and infer: encode, fuse, embed, find domains."""
+
+from ._domains_gmm import domains_gmm
+from ._domains_leiden import domains_leiden
+from ._embed import embed
+from ._encode_genes import encode_genes, fit_pca
+from ._encode_image import encode_image
+from ._fuse import fuse
+
+__all__ = ["domains_gmm", "domains_leiden", "embed", "encode_genes", "encode_image", "fit_pca", "fuse"]

@@ -18,12 +18,6 @@ from histoscribe._errors import OptionError
 from histoscribe.datasets import Plant, toy
 
 
-def _one(**options: Any) -> AnnData:
-    adata = toy(**options)
-    assert isinstance(adata, AnnData)
-    return adata
-
-
 def _image(adata: AnnData) -> np.ndarray:
     (library,) = adata.uns["spatial"].values()
     return library["images"]["hires"]
@@ -44,7 +38,7 @@ def _clusters(adata: AnnData, k: int) -> np.ndarray:
 
 def test_same_seed_same_bytes_and_another_seed_another_section() -> None:
     def digest(seed: int) -> str:
-        adata = _one(random_state=seed)
+        adata = toy(random_state=seed)
         return hashlib.sha256(adata.X.data.tobytes() + _image(adata).tobytes()).hexdigest()
 
     assert digest(0) == digest(0) != digest(1)
@@ -52,19 +46,19 @@ def test_same_seed_same_bytes_and_another_seed_another_section() -> None:
 
 def test_genes_show_the_domains_at_signal_1_and_nothing_at_signal_0() -> None:
     for signal, low, high in ((1.0, 0.9, 1.0), (0.0, -0.1, 0.05)):
-        adata = _one(plant=Plant(signal=signal))
+        adata = toy(plant=Plant(signal=signal))
         assert low <= adjusted_rand_score(adata.obs["true_domain"], _clusters(adata, 4)) <= high
 
 
 def test_coordinates_do_not_show_the_domains() -> None:
-    adata = _one()
+    adata = toy()
     guess = KMeans(4, n_init=10, random_state=0).fit_predict(adata.obsm["spatial"])
     assert adjusted_rand_score(adata.obs["true_domain"], guess) < 0.15
 
 
 def test_image_shows_the_domains_by_colour_and_density() -> None:
     for signal, expected in ((1.0, True), (0.0, False)):
-        adata = _one(plant=Plant(signal=signal, n_links=0))
+        adata = toy(plant=Plant(signal=signal, n_links=0))
         image, tiles = _image(adata), adata.obsm["spatial"].astype(int)
         means = np.array([image[y - 50 : y + 50, x - 50 : x + 50].mean(axis=(0, 1)) for x, y in tiles])
         domain = adata.obs["true_domain"].cat.codes.to_numpy()
@@ -73,7 +67,7 @@ def test_image_shows_the_domains_by_colour_and_density() -> None:
 
 
 def test_split_domains_need_both_modalities() -> None:
-    adata = _one(plant=Plant(split=True, n_links=0))
+    adata = toy(plant=Plant(split=True, n_links=0))
     domain = adata.obs["true_domain"].cat.codes.to_numpy()
     assert adjusted_rand_score(domain % 2, _clusters(adata, 2)) > 0.9
     assert adjusted_rand_score(domain // 2, _clusters(adata, 2)) < 0.1
@@ -84,7 +78,7 @@ def test_split_domains_need_both_modalities() -> None:
 
 
 def test_neighbours_predict_the_response_and_the_spot_itself_does_not() -> None:
-    adata = _one(n_spots=900, plant=Plant(n_niches=1))
+    adata = toy(n_spots=900, plant=Plant(n_niches=1))
     source, response = (_programme(adata, f"NICHE_0_{part}") for part in ("SOURCE", "RESPONSE"))
     apart = np.linalg.norm(adata.obsm["spatial"][:, None] - adata.obsm["spatial"][None], axis=-1)
     ring = (apart > 0) & (apart < 120)
@@ -94,7 +88,7 @@ def test_neighbours_predict_the_response_and_the_spot_itself_does_not() -> None:
 
 
 def test_pair_product_follows_from_neither_alone_but_from_their_product() -> None:
-    adata = _one(n_spots=900, plant=Plant(n_pairs=1))
+    adata = toy(n_spots=900, plant=Plant(n_pairs=1))
     truth = adata.obsm["true_pathways"]
     a, b = truth["PAIR_0_A"].to_numpy(), truth["PAIR_0_B"].to_numpy()
     shown = _programme(adata, "PAIR_0_PRODUCT")
@@ -105,7 +99,7 @@ def test_pair_product_follows_from_neither_alone_but_from_their_product() -> Non
 
 @pytest.mark.parametrize("channel", [0, 1, 2])
 def test_links_are_seen_in_the_image(channel: int) -> None:
-    adata = _one(plant=Plant(n_links=3, n_domains=1))
+    adata = toy(plant=Plant(n_links=3, n_domains=1))
     activity = adata.obsm["true_pathways"][f"LINK_{channel}"].to_numpy()
     crops = [_image(adata)[y - 50 : y + 50, x - 50 : x + 50] for x, y in adata.obsm["spatial"].astype(int)]
     seen = {
@@ -117,7 +111,7 @@ def test_links_are_seen_in_the_image(channel: int) -> None:
 
 
 def test_detail_is_finer_than_spots_and_spots_see_its_mean() -> None:
-    adata = _one(plant=Plant(detail=True))
+    adata = toy(plant=Plant(detail=True))
     fine, side = adata.uns["truth"]["detail"], adata.uns["truth"]["detail_um"]
     assert side < 55
     inside = []
@@ -131,7 +125,6 @@ def test_detail_is_finer_than_spots_and_spots_see_its_mean() -> None:
 
 def test_slide_label_is_carried_by_few_spots_of_positive_slides() -> None:
     slides = toy(n_slides=4, plant=Plant(carriers=0.05))
-    assert isinstance(slides, list)
     assert [s.uns["truth"]["slide_label"] for s in slides] == [False, True, False, True]
     assert [int(s.obs["true_carrier"].sum()) for s in slides] == [0, 20, 0, 20]
     shown, carrier = _programme(slides[1], "CARRIER"), slides[1].obs["true_carrier"].to_numpy()
@@ -139,7 +132,7 @@ def test_slide_label_is_carried_by_few_spots_of_positive_slides() -> None:
 
 
 def test_cell_types_are_shares_and_show_in_their_markers() -> None:
-    adata = _one(plant=Plant(n_cell_types=3))
+    adata = toy(plant=Plant(n_cell_types=3))
     share = adata.obsm["true_cell_types"]
     np.testing.assert_allclose(share.sum(axis=1), 1, rtol=1e-5)
     assert all(pearsonr(share[name], _programme(adata, name)).statistic > 0.8 for name in share)
@@ -175,7 +168,7 @@ def test_impossible_plants_are_refused(options: dict[str, Any]) -> None:
 
 @pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning", "ignore:Consolidated metadata")
 def test_everything_survives_h5ad_and_zarr(tmp_path: Path) -> None:
-    adata = _one(n_spots=50, plant=Plant(n_cell_types=2, detail=True, carriers=0.1))
+    adata = toy(n_spots=50, plant=Plant(n_cell_types=2, detail=True, carriers=0.1))
     adata.write_h5ad(tmp_path / "a.h5ad")
     adata.write_zarr(tmp_path / "a.zarr")
     for back in (anndata.read_h5ad(tmp_path / "a.h5ad"), anndata.read_zarr(tmp_path / "a.zarr")):

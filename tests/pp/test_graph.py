@@ -49,6 +49,7 @@ def test_no_edge_joins_two_sections_that_lie_over_each_other() -> None:
     slides = hs.datasets.toy(n_slides=2, n_spots=30)
     both = anndata.concat(slides)
     both.uns["spatial"] = {k: v for s in slides for k, v in s.uns["spatial"].items()}
+    both.obsm["spatial"] = np.random.default_rng(0).uniform(0, 1000, (60, 2))  # no ties
     hs.pp.spatial_graph(both)
     joined = both.obsp["spatial_connectivities"].toarray()
     assert joined[:30, 30:].sum() == 0

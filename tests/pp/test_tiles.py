@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -57,7 +59,7 @@ def test_scale_is_never_guessed(mpp: object) -> None:
 
 
 @pytest.mark.parametrize(("options", "named"), [({"size_um": 0}, "size_um"), ({"context": 0.5}, "context")])
-def test_wrong_sizes_are_refused(options: dict[str, float], named: str) -> None:
+def test_wrong_sizes_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
         hs.pp.tile(hs.datasets.toy(n_spots=30), **options)
 
@@ -71,6 +73,6 @@ def test_wrong_sizes_are_refused(options: dict[str, float], named: str) -> None:
         (AnnData(np.ones((3, 3))), "spatial"),
     ],
 )
-def test_what_cannot_be_tiled_says_why(adata: object, found: str) -> None:
+def test_what_cannot_be_tiled_says_why(adata: Any, found: str) -> None:
     with pytest.raises(HistoscribeError, match=found):
-        hs.pp.tile(adata)  # type: ignore[arg-type]
+        hs.pp.tile(adata)

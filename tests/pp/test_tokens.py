@@ -32,10 +32,8 @@ def _means_loop(adata: AnnData) -> np.ndarray:
     return np.array([scaled[scaled[:, g] > 0, g].mean() for g in range(adata.n_vars)])
 
 
-def _section(**options: int) -> AnnData:
-    adata = hs.datasets.toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5), **options)
-    assert isinstance(adata, AnnData)
-    return adata
+def _section() -> AnnData:
+    return hs.datasets.toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
 
 
 def test_means_are_those_of_the_non_zero_entries() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class Contrastive:
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive(dim=64))
     """
 
+    reads: ClassVar = (IMAGE, GENES)
+
     dim: int = 128
     hidden: int = 256
     dropout: float = 0.1
@@ -78,37 +81,30 @@ class Contrastive:
 class ContrastiveModule(nn.Module):
     """The module that :class:`Contrastive` describes."""
 
-    modalities = (IMAGE, GENES)
-
-    def __init__(self, config: Contrastive, sizes: Mapping[str, int], mode: str = "shrink") -> None:
+    def __init__(self, config: Contrastive, sizes: Mapping[str, int]) -> None:
         super().__init__()
         self.config = config
-        self.inputs = nn.ModuleDict({m: Standardise(sizes[m], per_feature=m == IMAGE) for m in self.modalities})
-        self.heads = nn.ModuleDict({m: _head(sizes[m], config) for m in self.modalities})
-        self.whiten = nn.ModuleDict({m: Whiten(sizes[m], config.n_whiten, mode) for m in self.modalities})
-        width = {m: min(sizes[m], config.n_whiten) for m in self.modalities}
-        self.fill = nn.ModuleDict({m: Ridge(config.dim, width[m]) for m in self.modalities})
+        self.image = _Branch(config, sizes[IMAGE], per_feature=True)
+        self.genes = _Branch(config, sizes[GENES], per_feature=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+
+    def _branches(self) -> dict[str, "_Branch"]:
+        return {IMAGE: self.image, GENES: self.genes}
 
     def start(self, batch: Batch) -> None:
         """Fit the scale of the inputs on the training spots."""
-        for m in self.modalities:
-            self.inputs[m].fit(batch[m][batch[f"{m}_valid"]])
-
-    def project(self, batch: Batch, modality: str) -> Tensor:
-        """Joint-space vectors (n, dim) of one modality, of length one."""
-        return F.normalize(self.heads[modality](self.inputs[modality](batch[modality])), dim=-1)
+        for name, branch in self._branches().items():
+            branch.scale.fit(batch[name][batch[f"{name}_valid"]])
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Joint-space vectors of both modalities."""
-        return {m: self.project(batch, m) for m in self.modalities}
+        """Vectors of each modality in the joint space, of length one."""
+        return {name: branch(batch[name]) for name, branch in self._branches().items()}
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast of the spots that have both modalities."""
-        both = batch["image_valid"] & batch["genes_valid"]
-        batch = {name: value[both] for name, value in batch.items()}
+        batch = _complete(batch)
         if len(batch[IMAGE]) < 2:
-            return {"loss": 0.0 * sum(p.sum() for p in self.parameters())}
+            return {"loss": 0 * torch.stack([p.sum() for p in self.parameters()]).sum()}
         near = overlap(batch["boxes"], batch["section"]) > self.config.max_overlap
         joint = self(batch)
         return {"loss": info_nce(joint[IMAGE], joint[GENES], self.log_scale, no_negative=near)}
@@ -116,39 +112,60 @@ class ContrastiveModule(nn.Module):
     @torch.no_grad()
     def finish(self, batch: Batch) -> None:
         """Fit whitening, and the prediction of each half from the other modality, on the training spots."""
-        for m in self.modalities:
-            self.whiten[m].fit(self.inputs[m](batch[m][batch[f"{m}_valid"]]))
-        both = batch["image_valid"] & batch["genes_valid"]
-        batch = {name: value[both] for name, value in batch.items()}
-        for m, other in ((IMAGE, GENES), (GENES, IMAGE)):
-            self.fill[m].fit(self.project(batch, other), self.half(batch, m))
-
-    def half(self, batch: Batch, modality: str) -> Tensor:
-        """One modality's half of the fused vector: its whitened input, of typical length one."""
-        return self.whiten[modality](self.inputs[modality](batch[modality]))
+        for name, branch in self._branches().items():
+            branch.whiten.fit(branch.scale(batch[name][batch[f"{name}_valid"]]))
+        batch = _complete(batch)
+        joint = self(batch)
+        self.image.fill.fit(joint[GENES], self.image.half_of(batch[IMAGE]))
+        self.genes.fill.fit(joint[IMAGE], self.genes.half_of(batch[GENES]))
 
     @torch.no_grad()
     def embed(self, batch: Batch, modality: str) -> Tensor:
         """Vectors of length one: ``"both"``, or ``"image"`` or ``"genes"`` in the joint space."""
         if modality != "both":
-            return self.project(batch, modality)
-        weight = {IMAGE: self.config.image_weight, GENES: 1 - self.config.image_weight}
-        halves = [math.sqrt(weight[m]) * self._filled(batch, m) for m in self.modalities]
-        return F.normalize(torch.cat(halves, dim=-1), dim=-1)
+            return self._branches()[modality](batch[modality])
+        joint, w = self(batch), self.config.image_weight
+        image = self.image.filled(batch[IMAGE], batch["image_valid"], joint[GENES])
+        genes = self.genes.filled(batch[GENES], batch["genes_valid"], joint[IMAGE])
+        return F.normalize(torch.cat([math.sqrt(w) * image, math.sqrt(1 - w) * genes], dim=-1), dim=-1)
 
-    def _filled(self, batch: Batch, modality: str) -> Tensor:
-        """The half of a modality, predicted where it is missing."""
-        other = GENES if modality == IMAGE else IMAGE
+
+class _Branch(nn.Module):
+    """What is done to one modality: scale and head into the joint space, and its half of the fused vector."""
+
+    def __init__(self, config: Contrastive, width: int, *, per_feature: bool) -> None:
+        super().__init__()
+        self.scale = Standardise(width, per_feature=per_feature)
+        self.head = _head(width, config)
+        self.whiten = Whiten(width, config.n_whiten)
+        self.fill = Ridge(config.dim, min(width, config.n_whiten))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Joint-space vectors (n, dim), of length one."""
+        return F.normalize(self.head(self.scale(x)), dim=-1)
+
+    def half_of(self, x: Tensor) -> Tensor:
+        """Whitened input, of typical length one."""
+        return self.whiten(self.scale(x))
+
+    def filled(self, x: Tensor, present: Tensor, other: Tensor) -> Tensor:
+        """The same, predicted from the other modality's joint-space vectors where this one is missing."""
         # A prediction is shorter than what it predicts; at another length than the rest, it would cluster apart.
-        predicted = F.normalize(self.fill[modality](self.project(batch, other)), dim=-1)
-        return torch.where(batch[f"{modality}_valid"][:, None], self.half(batch, modality), predicted)
+        predicted = F.normalize(self.fill(other), dim=-1)
+        return torch.where(present[:, None], self.half_of(x), predicted)
 
 
-def _head(n_features: int, config: Contrastive) -> nn.Module:
+def _complete(batch: Batch) -> Batch:
+    """Rows that have both modalities."""
+    both = batch["image_valid"] & batch["genes_valid"]
+    return {name: value[both] for name, value in batch.items()}
+
+
+def _head(width: int, config: Contrastive) -> nn.Module:
     if not config.hidden:
-        return nn.Linear(n_features, config.dim)
+        return nn.Linear(width, config.dim)
     return nn.Sequential(
-        nn.Linear(n_features, config.hidden),
+        nn.Linear(width, config.hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),
         nn.Linear(config.hidden, config.dim),

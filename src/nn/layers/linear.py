@@ -43,50 +43,45 @@ class Standardise(nn.Module):
 
 
 class Whiten(nn.Module):
-    """PCA whitening on the leading components."""
+    """PCA whitening with shrinkage, scaled to a typical length of one.
+
+    Component j is divided by sqrt(λ_j + 0.2 λ_1): near-equal weight for components that rise above the noise, and no
+    inflation of those that do not. Plain whitening does inflate them: with structure planted in two of 32 components of
+    either modality, clusters of both were found at ARI .13-.33 by plain whitening (all components, or those of 95 % of
+    the variance), .21-.76 with one scale for a whole modality, and .43-.86 with a shrinkage of 0.1 to 0.3.
+
+    Parameters
+    ----------
+    n_features
+        Width of the input.
+    n_comps
+        Most components kept.
+    """
 
     mean: Tensor
     map: Tensor
+    shrinkage = 0.2
 
-    def __init__(self, n_features: int, n_comps: int, mode: str = "shrink") -> None:
+    def __init__(self, n_features: int, n_comps: int) -> None:
         super().__init__()
-        self.mode = mode
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("map", torch.zeros(n_features, min(n_features, n_comps)))
 
     def fit(self, x: Tensor) -> None:
+        """Take components and their variances from rows."""
         x = x.double()
         mean = x.mean(0)
-        _, s, vt = torch.linalg.svd(x - mean, full_matrices=False)
-        lam = s.square() / len(x)
-        k = self.map.shape[1]
-        lam = torch.nn.functional.pad(lam[:k], (0, max(0, k - len(lam))))
-        vt = vt[:k]
-        if self.mode == "full":
-            w = 1 / lam.clamp(min=1e-9 * lam[0]).sqrt()
-        elif self.mode == "keep95":
-            total = s.square().sum() / len(x)
-            keep = (lam.cumsum(0) - lam) < 0.95 * total
-            w = keep / lam.clamp(min=1e-9 * lam[0]).sqrt()
-        elif self.mode == "whole":
-            w = torch.ones_like(lam)
-        elif self.mode == "root":
-            w = lam.clamp(min=1e-9 * lam[0]) ** -0.25
-        elif self.mode.startswith("shrink"):
-            a = float(self.mode[6:] or 0.1)
-            w = 1 / (lam + a * lam[0]).sqrt()
-        elif self.mode == "keep95root":
-            total = s.square().sum() / len(x)
-            keep = (lam.cumsum(0) - lam) < 0.95 * total
-            w = keep * lam.clamp(min=1e-9 * lam[0]) ** -0.25
-        m = torch.zeros(x.shape[1], k, dtype=torch.float64)
-        m[:, : len(vt)] = vt.T * w[: len(vt)]
+        _, s, axes = torch.linalg.svd(x - mean, full_matrices=False)  # min(n, d); min(n, d) d
+        n = min(self.map.shape[1], len(s))  # fewer rows than features: the rest stays zero
+        sign = torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))
+        variance = s.square() / len(x)
+        scaled = (axes * sign)[:n].T / (variance[:n] + self.shrinkage * variance[0]).sqrt()
+        length = ((x - mean) @ scaled).norm(dim=1).median()
         self.mean.copy_(mean)
-        self.map.copy_(m)
-        size = ((x - mean) @ m).norm(dim=1).median()
-        self.map.div_(size)
+        self.map.zero_()[:, :n] = (scaled / length).nan_to_num(0.0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply it."""
         return (x - self.mean) @ self.map
 
 
@@ -105,8 +100,8 @@ class Ridge(nn.Module):
         """Fit ``y`` (n, n_out) on ``x`` (n, n_in)."""
         from sklearn.linear_model import RidgeCV
 
-        x, y = x.double().cpu().numpy(), y.double().cpu().numpy()
-        fitted = RidgeCV(alphas=np.logspace(-3, 4, 15) * max(float(x.var(0).sum()), 1e-12)).fit(x, y)
+        inputs, targets = x.double().cpu().numpy(), y.double().cpu().numpy()
+        fitted = RidgeCV(alphas=np.logspace(-3, 4, 15) * max(float(inputs.var(0).sum()), 1e-12)).fit(inputs, targets)
         self.weight.copy_(torch.from_numpy(fitted.coef_.reshape(y.shape[1], -1).T))
         self.bias.copy_(torch.from_numpy(np.broadcast_to(fitted.intercept_, (y.shape[1],)).copy()))
 

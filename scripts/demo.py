@@ -1,0 +1,128 @@
+"""From counts and H&E to domains and a map, on a real section: writes an h5ad, a figure and a table into demo/."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from anndata import AnnData
+
+import histoscribe as hs
+from histoscribe._errors import OfflineError
+
+mpl.use("Agg")
+
+# Layer markers of the olfactory bulb, from the literature: its arrays measured 1,000 genes of mouse, for which there
+# is no Hallmark file with a known hash.
+BULB_LAYERS = {
+    "granule": ["Penk", "Pcp4", "Meis2", "Gng4", "Atp2b4", "Nrgn"],
+    "mitral": ["Cdhr1", "Slc17a7", "Reln", "Eomes", "Uchl1", "Nefl", "Nefm", "Thy1"],
+    "glomerular": ["Th", "Calb1", "Calb2", "Cck", "Doc2g", "Fabp7"],
+    "nerve": ["Omp", "S100a5", "Fabp7", "Npy", "Apod", "Ptgds", "Mgst1", "Gfap"],
+}
+
+
+class Times(dict[str, float]):
+    """Seconds of each step, in order."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step and say so."""
+        start = time.perf_counter()
+        yield
+        self[name] = time.perf_counter() - start
+        print(f"  {name:<32}{self[name]:7.1f} s", flush=True)
+
+
+def load() -> tuple[str, AnnData, object, list[str]]:
+    """Return the first section that can be had: its name, gene sets and what to draw beside the domains."""
+    tries = [
+        ("her2st C2", lambda: hs.datasets.her2st("C2"), "hallmark", ["ERBB2", "HYPOXIA", "ESTROGEN_RESPONSE_EARLY"]),
+        (
+            "olfactory bulb 1",
+            lambda: hs.datasets.mouse_olfactory_bulb(1),
+            BULB_LAYERS,
+            ["Penk", "granule", "glomerular"],
+        ),
+    ]
+    for name, read, sets, drawn in tries:
+        try:
+            adata = read()
+            if sets == "hallmark":
+                hs.datasets.hallmark()
+        except OfflineError as error:
+            print(f"{name}: not here and no network ({error.field})", file=sys.stderr)
+        else:
+            return name, adata, sets, drawn
+    adata = hs.datasets.toy()
+    return "toy (planted truth)", adata, adata.uns["truth"]["gene_sets"], ["TOY0000", "DOMAIN_0", "LINK_0"]
+
+
+def run(adata: AnnData, gene_sets: object, times: Times) -> dict[str, float]:
+    """Do the whole path and return the numbers that say how it went."""
+    with times.step("tiles"):
+        hs.pp.tile(adata)
+    with times.step("gene tokens"):
+        hs.pp.tokenize_genes(adata, hs.pp.fit_vocabulary(adata))
+    with times.step("pathway scores"):
+        hs.pp.score_pathways(adata, gene_sets, min_genes=3)
+    with times.step("neighbour graph"):
+        hs.pp.spatial_graph(adata)
+    with times.step("image encoder (stain_stats)"):
+        hs.tl.encode_image(adata, "stain_stats")
+    with times.step("gene encoder (PCA)"):
+        hs.tl.encode_genes(adata, hs.tl.fit_pca(adata))
+    with times.step("fusion (Contrastive)"):
+        hs.tl.fuse(adata, hs.nn.Contrastive())
+    with times.step("domains (Leiden)"):
+        hs.tl.domains_leiden(adata, n_domains=6)
+    return _numbers(adata)
+
+
+def _numbers(adata: AnnData) -> dict[str, float]:
+    image, genes = adata.obsm["X_fused_image"], adata.obsm["X_fused_genes"]
+    numbers: dict[str, float] = {
+        "spots": adata.n_obs,
+        "genes": adata.n_vars,
+        "tokens per spot (mean)": float((adata.obsm["gene_tokens"] > 0).sum(axis=1).mean()),
+        "domains": adata.obs["domain"].nunique(),
+        "recall at 10, image to its genes": hs.metrics.recall_at_k(image, genes, 10),
+        "the same by chance": min(10 / adata.n_obs, 1),
+        "effective rank of X_fused": hs.metrics.effective_rank(adata.obsm["X_fused"]),
+    }
+    for truth in ("true_domain", "region"):
+        if truth in adata.obs:
+            numbers[f"ARI of domains with {truth}"] = hs.metrics.domain_agreement(
+                adata.obs["domain"], adata.obs[truth]
+            )["ari"]
+    return numbers
+
+
+def main() -> None:
+    """Run the demo and say where its results lie."""
+    start = time.perf_counter()
+    out = Path(__file__).resolve().parents[1] / "demo"
+    out.mkdir(exist_ok=True)
+    times = Times()
+    with times.step("read the section"):
+        name, adata, sets, drawn = load()
+    print(f"histoscribe {hs.__version__} on {name}: {adata.n_obs} spots, {adata.n_vars} genes")
+    numbers = run(adata, sets, times)
+    with times.step("figure"):
+        figure = hs.pl.panels(adata, [*drawn, "domain"])
+        figure.savefig(out / "figure.png", dpi=150)
+    with times.step("write h5ad"):
+        adata.write_h5ad(out / "section.h5ad")
+    times["total"] = time.perf_counter() - start
+    rows = [*numbers.items(), *((f"seconds: {step}", value) for step, value in times.items())]
+    table = pd.DataFrame(rows, columns=["what", "value"]).assign(section=name)
+    table.to_csv(out / "numbers.tsv", sep="\t", index=False, float_format="%.4g")
+    print(table[["what", "value"]].to_string(index=False, header=False, float_format="%.3f"))
+    print(f"Wrote {out}/section.h5ad, figure.png and numbers.tsv")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Mouse olfactory bulb on Spatial Transcriptomics 2K arrays."""
+
+import pandas as pd
+from anndata import AnnData
+from anndata.utils import make_index_unique
+
+from .._errors import OptionError
+from .._keys import Keys
+from ..io import read_st
+from ._remote import path_of
+
+# Nearest spots of the staggered array; 200 um / sqrt(2), as STUtility, which the data come from, has it.
+_PITCH_UM = 141.4
+
+
+def mouse_olfactory_bulb(section: int = 1) -> AnnData:
+    """Mouse olfactory bulb: four sections with H&E images (Bergenstråhle et al. 2020, BMC Genomics 21:482).
+
+    Some 400 spots under tissue and 1000 genes a section; genes are named by symbols, made unique, with Ensembl ids
+    in ``var["gene_ids"]``.
+
+    The source states no micrometres per pixel. They are derived from the array, which is of the "2K" kind: the
+    classic grid of 200 um with a second one in the middle of its squares, so that nearest spots are 141.4 um apart.
+    That gives 4.38 um per pixel and an array of 6.2 x 6.5 mm, which is the size of these arrays (6.2 x 6.6 mm).
+    The images are of low resolution: a spot of 100 um is 23 pixels wide.
+
+    Parameters
+    ----------
+    section
+        1 to 4.
+
+    Raises
+    ------
+    OfflineError
+        The files are neither on disk nor can they be downloaded.
+
+    Examples
+    --------
+    >>> adata = hs.datasets.mouse_olfactory_bulb()
+    >>> hs.pp.tile(adata)
+    """
+    if section not in (1, 2, 3, 4):
+        raise OptionError("section", found=repr(section), expected="1, 2, 3 or 4", fix="Choose one of these.")
+    counts = pd.read_csv(path_of(f"stutility_mob/MOB{section}.tsv"), sep="\t", index_col=0)
+    genes = pd.read_csv(path_of("stutility_mob/mouse_genes.tsv.gz"), sep="\t")
+    ids = counts.columns
+    adata = read_st(
+        counts.set_axis(_symbols(ids, genes), axis=1),
+        path_of(f"stutility_mob/MOB{section}.jpg"),
+        spots=path_of(f"stutility_mob/alignment_table_MOB{section}.tsv"),
+        pitch_um=_PITCH_UM,
+        library_id=f"MOB{section}",
+    )
+    adata.var[Keys.GENE_IDS] = ids.to_numpy()
+    return adata
+
+
+def _symbols(ids: pd.Index, genes: pd.DataFrame) -> pd.Index:
+    """Symbols of Ensembl ids, made unique; the id itself where there is none. Versions (``.2``) are ignored."""
+    known = genes.assign(gene_id=genes["gene_id"].str.partition(".")[0]).drop_duplicates("gene_id")
+    symbols = known.set_index("gene_id")["gene_name"].reindex(ids.str.partition(".").get_level_values(0))
+    return make_index_unique(pd.Index(symbols.where(symbols.notna(), ids).astype(str)))

@@ -1,0 +1,65 @@
+"""Nuclei of one tile, found by a threshold on haematoxylin."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.filters import threshold_otsu
+from skimage.measure import label
+
+_SMOOTH_UM = 0.75
+_AREA_UM2 = (8.0, 400.0)  # smaller is dust or a fragment, larger a clump or a fold
+_LEAST_STAIN = 0.15  # haematoxylin above which a pixel can be nucleus at all: glass has noise, not nuclei
+
+
+def nuclei(haematoxylin: NDArray[np.floating], mpp: float) -> dict[str, float]:
+    """Measure number, area, shape and stain of nuclei; zeros where there are none.
+
+    Parameters
+    ----------
+    haematoxylin
+        Density of the stain (rows, columns).
+    mpp
+        Micrometres per pixel.
+    """
+    smooth = gaussian_filter(haematoxylin, _SMOOTH_UM / mpp)
+    level = threshold_otsu(smooth) if np.ptp(smooth) > 1e-6 else np.inf
+    labels = label(smooth > max(level, _LEAST_STAIN), connectivity=1)
+    area, eccentricity, density = blobs(labels, haematoxylin)
+    area = area * mpp**2
+    kept = (area >= _AREA_UM2[0]) & (area <= _AREA_UM2[1])
+    area, eccentricity, density = area[kept], eccentricity[kept], density[kept]
+    tile_um2 = haematoxylin.size * mpp**2
+    some = len(area) > 0
+    return {
+        "nuclei_per_mm2": len(area) / tile_um2 * 1e6,
+        "nuclei_fraction": float(area.sum()) / tile_um2,
+        "nuclei_area_mean": float(area.mean()) if some else 0.0,
+        "nuclei_area_std": float(area.std()) if some else 0.0,
+        "nuclei_eccentricity_mean": float(eccentricity.mean()) if some else 0.0,
+        "nuclei_eccentricity_std": float(eccentricity.std()) if some else 0.0,
+        "nuclei_h_mean": float(density.mean()) if some else 0.0,
+        "nuclei_h_std": float(density.std()) if some else 0.0,
+    }
+
+
+def blobs(labels: NDArray[np.integer], values: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
+    """Area (pixels), eccentricity and mean value of each labelled region, from sums over its pixels.
+
+    As :func:`skimage.measure.regionprops`, which takes a hundred times as long because it visits region by region.
+    """
+    y, x = np.nonzero(labels)
+    of = labels[y, x] - 1
+    n = int(labels.max(initial=0))
+
+    def mean(weights: NDArray[Any]) -> NDArray[np.float64]:
+        return np.bincount(of, weights=weights, minlength=n) / area
+
+    area = np.bincount(of, minlength=n).astype(np.float64)
+    my, mx = mean(y), mean(x)
+    # 1/12 is the second moment of a pixel itself.
+    yy, xx, xy = mean((y - my[of]) ** 2) + 1 / 12, mean((x - mx[of]) ** 2) + 1 / 12, mean((y - my[of]) * (x - mx[of]))
+    middle, apart = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
+    eccentricity = np.sqrt(np.clip(2 * apart / (middle + apart), 0, 1))  # sqrt(1 - small axis² / large axis²)
+    return area, eccentricity, mean(values[y, x])

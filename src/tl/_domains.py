@@ -1,0 +1,55 @@
+"""What all ways to find domains share: rows in, one labelling of all sections out."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._errors import OptionError
+from .._keys import Keys, Slot
+from .._record import Targets, matrix, write
+from ._loaders import parts, usable
+
+Labels: TypeAlias = NDArray[np.int64]
+
+
+def stacked(adatas: Sequence[AnnData], slot: Slot) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Stack the valid rows of a slot, and say which rows those are."""
+    ok = np.concatenate([usable(one, slot) for one in adatas])
+    x = np.concatenate([matrix(one, slot) for one in adatas])[ok].astype(np.float64)
+    if len(x) < 3:
+        field = f"{slot.where}[{str(slot)!r}]"
+        raise OptionError(field, found=f"{len(x)} valid rows", expected="3 or more", fix="Pass more spots.")
+    return x, ok
+
+
+def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Refuse what is no whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        expected = f"a whole number, {least} or more" + (f", at most {most}" if most is not None else "")
+        raise OptionError(name, found=repr(value), expected=expected, fix="Choose one in that range.")
+
+
+def written(
+    targets: Targets, labels: Labels, ok: NDArray[np.bool_], key_added: str, *, by: str, params: Any, inputs: Any
+) -> Any:
+    """Write one labelling to all sections."""
+    adatas = list(targets)
+    columns = parts(adatas, categories(labels, ok))
+    for one, column in zip(adatas, columns, strict=True):
+        write(one, {Keys.DOMAIN.renamed(key_added): column}, by=by, params=params, inputs=inputs)
+    return targets.result()
+
+
+def categories(labels: Labels, ok: NDArray[np.bool_]) -> pd.Categorical:
+    """Labels renamed "0", "1", ... from the most frequent down (ties: the first to occur), missing where not ``ok``."""
+    found, first, size = np.unique(labels, return_index=True, return_counts=True)
+    order = np.lexsort((first, -size))
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[order] = np.arange(len(found))
+    codes = np.full(len(ok), -1, dtype=np.int64)
+    codes[ok] = rank[np.searchsorted(found, labels)]
+    return pd.Categorical.from_codes(codes, categories=[str(k) for k in range(len(found))])

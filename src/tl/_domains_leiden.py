@@ -1,0 +1,177 @@
+"""Tissue domains as communities of a neighbour graph."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._errors import OptionError
+from .._keys import Keys
+from .._need import need
+from .._record import AnnDatas, Targets, require
+from ._domains import Labels, check_count, stacked, written
+
+_STEPS = 25
+
+
+def domains_leiden(
+    adata: AnnDatas,
+    *,
+    use_rep: str = Keys.X_FUSED,
+    resolution: float = 1.0,
+    n_domains: int | None = None,
+    spatial_weight: float = 0.0,
+    n_neighbors: int = 15,
+    random_state: int = 0,
+    key_added: str = Keys.DOMAIN,
+    copy: bool = False,
+) -> AnnData | list[AnnData] | None:
+    """Find tissue domains by Leiden communities of the neighbour graph of vectors (Traag et al. 2019).
+
+    Sections, in one AnnData or a list, are clustered together: a label means the same in all of them.
+
+    Parameters
+    ----------
+    adata
+        A section, or a list of them.
+    use_rep
+        Slot with the vectors.
+    resolution
+        Higher finds more domains; not used with ``n_domains``.
+    n_domains
+        Number of domains to reach by searching the resolution.
+    spatial_weight
+        Share of the spatial graph in the graph that is cut, from 0 (vectors alone) to 1 (positions alone).
+    n_neighbors
+        Neighbours of a spot in the space of vectors.
+    random_state
+        Seed.
+    key_added
+        Slot to write.
+    copy
+        Return a copy instead of writing in place.
+
+    Returns
+    -------
+    None, or the copy. Writes ``obs["domain"]``, categories ``"0"``, ``"1"``, ... from the largest domain down; missing
+    where the vectors are not valid.
+
+    Raises
+    ------
+    DependencyError
+        igraph is not installed; :func:`domains_gmm` works without it.
+    MissingError
+        No vectors, or no spatial graph for a ``spatial_weight``.
+    OptionError
+        A value that is not allowed.
+
+    Warns
+    -----
+    UserWarning
+        ``n_domains`` was not reached; the message says how many were.
+
+    Examples
+    --------
+    >>> hs.tl.domains_leiden(adata, n_domains=6)
+    """
+    need("igraph", extra="leiden", instead="Or use hs.tl.domains_gmm, which does without.")
+    _check_share("spatial_weight", spatial_weight)
+    _check_positive("resolution", resolution)
+    targets = Targets(adata, copy=copy)
+    slot = Keys.X_FUSED.renamed(use_rep)
+    x, ok = stacked(list(targets), slot)
+    for name, value, least in (("n_neighbors", n_neighbors, 2), ("n_domains", n_domains or 1, 1)):
+        check_count(name, value, least, len(x))
+    graph = _graph(x, min(n_neighbors, len(x) - 1), random_state)
+    if spatial_weight > 0:
+        graph = mix(graph, _spatial(list(targets), ok), spatial_weight)
+    if n_domains is None:
+        labels = _leiden(graph, resolution, random_state)
+    else:
+        labels, resolution = search(lambda r: _leiden(graph, r, random_state), n_domains)
+    params = {
+        "use_rep": use_rep,
+        "resolution": resolution,
+        "n_domains": n_domains,
+        "spatial_weight": spatial_weight,
+        "n_neighbors": n_neighbors,
+        "random_state": random_state,
+    }
+    inputs = [slot, Keys.CONNECTIVITIES] if spatial_weight > 0 else [slot]
+    return written(targets, labels, ok, key_added, by="tl.domains_leiden", params=params, inputs=inputs)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise OptionError(name, found=repr(value), expected="a share from 0 to 1", fix="Leave it out for none.")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise OptionError(name, found=repr(value), expected="a positive number", fix="Leave it out for 1.")
+
+
+def _graph(x: NDArray[np.float64], n_neighbors: int, random_state: int) -> sp.csr_matrix:
+    import scanpy as sc
+
+    holder = AnnData(obs=pd.DataFrame(index=[str(i) for i in range(len(x))]), obsm={"x": x})
+    sc.pp.neighbors(holder, n_neighbors=n_neighbors, use_rep="x", random_state=random_state)
+    return holder.obsp["connectivities"]
+
+
+def _spatial(adatas: Sequence[AnnData], ok: NDArray[np.bool_]) -> sp.csr_matrix:
+    """Spatial graphs of all sections side by side: no edge crosses them."""
+    graph = sp.block_diag([require(one, Keys.CONNECTIVITIES) for one in adatas], format="csr")
+    return graph[ok][:, ok]
+
+
+def mix(features: sp.csr_matrix, spatial: sp.csr_matrix, weight: float) -> sp.csr_matrix:
+    """Sum of two graphs, each scaled to the same total weight so that ``weight`` means a share."""
+
+    def unit(graph: sp.csr_matrix) -> sp.csr_matrix:
+        return graph * (graph.shape[0] / max(float(graph.sum()), 1e-12))
+
+    return sp.csr_matrix((1 - weight) * unit(features) + weight * unit(spatial))
+
+
+def _leiden(graph: sp.csr_matrix, resolution: float, random_state: int) -> Labels:
+    import scanpy as sc
+
+    holder = AnnData(obs=pd.DataFrame(index=[str(i) for i in range(graph.shape[0])]))
+    sc.tl.leiden(
+        holder,
+        resolution=resolution,
+        random_state=random_state,
+        adjacency=graph,
+        directed=False,
+        flavor="igraph",
+        n_iterations=2,
+    )
+    return holder.obs["leiden"].astype(int).to_numpy()
+
+
+def search(cluster: Callable[[float], Labels], n_domains: int) -> tuple[Labels, float]:
+    """Bisect the resolution for a number of domains; the closest labelling seen, with a warning if it is not exact."""
+    low, high = 1e-3, 1.0
+    best: tuple[int, float, Labels] | None = None
+    for _ in range(_STEPS):
+        middle = float(np.sqrt(low * high)) if best is not None else high
+        labels = cluster(middle)
+        n = len(np.unique(labels))
+        if best is None or abs(n - n_domains) < abs(best[0] - n_domains):
+            best = (n, middle, labels)
+        if n == n_domains:
+            return labels, middle
+        if n < n_domains:
+            low = middle
+            high = high if high > middle else 4 * middle
+        else:
+            high = middle
+    n, resolution, labels = best if best is not None else (0, 1.0, np.empty(0, dtype=np.int64))
+    msg = f"n_domains={n_domains} was not reached: the closest is {n}, at resolution {resolution:.3g}"
+    warnings.warn(msg, UserWarning, stacklevel=3)
+    return labels, resolution

@@ -1,0 +1,117 @@
+"""Fusion: train a model on image and gene vectors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from anndata import AnnData
+
+from .._errors import OptionError
+from .._keys import Keys, valid
+from .._record import AnnDatas, each, plain
+from ..nn import FUSIONS, Model, TrainConfig
+from ..nn._data import Batch
+from ..nn._seed import seeded
+from ._embed import encoder_of, write_vectors
+from ._loaders import gather, held_out, take
+
+
+def fuse(
+    adatas: AnnDatas,
+    config: Any,
+    *,
+    image_rep: str = Keys.X_IMAGE,
+    gene_rep: str = Keys.X_GENES,
+    pathway_rep: str = Keys.SCORES,
+    library_key: str = Keys.LIBRARY_ID,
+    train: TrainConfig | None = None,
+    key_added: str = Keys.X_FUSED,
+    device: str | None = None,
+) -> Model:
+    """Train a fusion model on sections, and embed them.
+
+    Spots that lack a modality do not train, but are embedded like the others (see :func:`embed`). With five sections
+    or more, whole sections are held out to stop early by; with fewer, blocks of neighbouring spots of each.
+
+    Parameters
+    ----------
+    adatas
+        A section, or a list of them.
+    config
+        Which model, and its options: an instance such as ``hs.nn.Contrastive()``.
+    image_rep, gene_rep
+        Slots with image and gene vectors.
+    pathway_rep
+        Slot with pathway scores; may be missing where the model does not read them.
+    library_key
+        Column of ``obs`` that says the section of a spot; needed only where there are several.
+    train
+        Options of training; the defaults of :class:`hs.nn.TrainConfig` where left out.
+    key_added
+        Slot to write.
+    device
+        Name of a torch device.
+
+    Returns
+    -------
+    The model. Writes into each section ``obsm["X_fused"]``, both modalities in one vector, ``obsm["X_fused_image"]``
+    and ``obsm["X_fused_genes"]``, either in the joint space, all float32, and their ``obs["<key>_valid"]``.
+
+    Raises
+    ------
+    MissingError
+        A slot is missing; the message names the call that fills it.
+    OptionError
+        ``config`` is no fusion model, or vectors do not fit together.
+    TrainingError
+        The loss is no longer a number.
+
+    Examples
+    --------
+    >>> model = hs.tl.fuse(adata, hs.nn.Contrastive())
+    >>> hs.tl.domains_leiden(adata)
+    """
+    sections, train = each(adatas), train or TrainConfig()
+    reads = _reads(config)
+    slots = {
+        "image": Keys.X_IMAGE.renamed(image_rep),
+        "genes": Keys.X_GENES.renamed(gene_rep),
+        "pathways": Keys.SCORES.renamed(pathway_rep),
+    }
+    slots = {name: slots[name] for name in reads}
+    batch = gather(sections, slots, library_key=library_key)
+    meta = {
+        "sizes": {name: batch[name].shape[1] for name in slots},
+        "slots": {name: str(slot) for name, slot in slots.items()},
+        "encoders": {name: encoder_of(sections, slot) for name, slot in slots.items()},
+        "train": plain(train),
+    }
+    model = _trained(config, meta, sections, batch, train, device)
+    write_vectors(sections, model, batch, "both", Keys.X_FUSED.renamed(key_added), by="tl.fuse", device=device)
+    return model
+
+
+def _reads(config: Any) -> Sequence[str]:
+    if isinstance(config, type) or not hasattr(config, "build") or not hasattr(config, "reads"):
+        fix = "Pass an instance, such as hs.nn.Contrastive()."
+        raise OptionError("config", found=repr(config), expected=f"one of {list(FUSIONS)}, with its options", fix=fix)
+    return config.reads
+
+
+def _trained(
+    config: Any, meta: dict[str, Any], adatas: Sequence[AnnData], batch: Batch, train: TrainConfig, device: str | None
+) -> Model:
+    from ..nn._fit import fit
+
+    rows = torch.stack([batch[f"{name}_valid"] for name in config.reads]).all(dim=0).numpy()
+    if rows.sum() < 8:
+        fix = f"Check obs[{str(valid(next(iter(meta['slots'].values()))))!r}] and the like."
+        raise OptionError("adatas", found=f"{rows.sum()} spots with {config.reads}", expected="8 or more", fix=fix)
+    out = held_out(adatas, batch, rows, train.val_fraction, train.random_state)
+    with seeded(train.random_state):
+        model = Model.new(config, {**meta, "n_train": int((rows & ~out).sum()), "n_val": int(out.sum())})
+    known, learn = take(batch, ~out), take(batch, rows & ~out)
+    model.module.start(known)
+    model.history = fit(model.module, learn, train, val=take(batch, out) if out.any() else None, device=device)
+    model.module.finish(known)
+    return model

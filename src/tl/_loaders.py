@@ -1,0 +1,159 @@
+"""The bridge between AnnData and torch: slots in, tensors out, and which spots are held out."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .._errors import OptionError
+from .._keys import Keys, Slot, valid
+from .._record import has, matrix
+from .._sections import positions, section_mpp, sections
+from .._units import to_um
+from ..nn._data import Batch
+
+_LEAST_HELD_OUT = 16
+_BLOCKS = 3
+
+
+def gather(
+    adatas: Sequence[AnnData],
+    slots: Mapping[str, Slot | None],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    library_key: str = Keys.LIBRARY_ID,
+) -> Batch:
+    """Stack vectors, validity, tiles and sections of all spots, in the order of the list.
+
+    Parameters
+    ----------
+    adatas
+        Sections.
+    slots
+        Modality → slot of its vectors; None for one that is missing altogether.
+    sizes
+        Modality → the width that the vectors must have; that of the first section by default.
+    library_key
+        Column of ``obs`` that says the section.
+    """
+    batch: Batch = {}
+    for modality, slot in slots.items():
+        parts = [_vectors(one, slot, (sizes or {}).get(modality)) for one in adatas]
+        _same_width([x for x, _ in parts], modality, slot)
+        batch[modality] = torch.from_numpy(np.concatenate([x for x, _ in parts]))
+        batch[f"{modality}_valid"] = torch.from_numpy(np.concatenate([ok for _, ok in parts]))
+    batch["boxes"] = torch.from_numpy(np.concatenate([_boxes_um(one, library_key) for one in adatas]))
+    batch["section"] = torch.from_numpy(section_codes(adatas, library_key))
+    return batch
+
+
+def _vectors(adata: AnnData, slot: Slot | None, width: int | None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    if slot is None:
+        return np.zeros((adata.n_obs, width or 0), dtype=np.float32), np.zeros(adata.n_obs, dtype=bool)
+    x = matrix(adata, slot)
+    if width is not None and x.shape[1] != width:
+        fix = "Encode it as the model's training sections were."
+        raise OptionError(_field(slot), found=f"{x.shape[1]} columns", expected=f"{width}, as in training", fix=fix)
+    ok = usable(adata, slot)
+    return np.where(ok[:, None], x, 0), ok
+
+
+def usable(adata: AnnData, slot: Slot) -> NDArray[np.bool_]:
+    """Rows of a slot that hold a result: flagged so, and finite."""
+    finite = np.isfinite(matrix(adata, slot)).all(axis=1)
+    flag = valid(slot)
+    return finite & adata.obs[flag].to_numpy(dtype=bool) if has(adata, flag) else finite
+
+
+def _same_width(parts: list[NDArray[np.float32]], modality: str, slot: Slot | None) -> None:
+    widths = {x.shape[1] for x in parts}
+    if len(widths) > 1:
+        fix = "Encode all sections with one encoder."
+        field = _field(slot) if slot is not None else modality
+        raise OptionError(field, found=f"widths {sorted(widths)}", expected="one width in all sections", fix=fix)
+
+
+def _field(slot: Slot) -> str:
+    return f"{slot.where}[{str(slot)!r}]"
+
+
+def _boxes_um(adata: AnnData, library_key: str) -> NDArray[np.float32]:
+    """Tiles in um; NaN where there are none: then only a spot itself is known to show the same tissue."""
+    if not has(adata, Keys.TILES):
+        return np.full((adata.n_obs, 4), np.nan, dtype=np.float32)
+    boxes = np.asarray(adata.obsm[Keys.TILES], dtype=np.float64)
+    for name, rows in sections(adata, library_key).items():
+        boxes[rows] = to_um(boxes[rows], section_mpp(adata, name))
+    return boxes.astype(np.float32)
+
+
+def section_codes(adatas: Sequence[AnnData], library_key: str = Keys.LIBRARY_ID) -> NDArray[np.int64]:
+    """Return the number of each row's section; one name in two AnnData is two sections."""
+    codes: list[NDArray[np.int64]] = []
+    n = 0
+    for one in adatas:
+        own = np.zeros(one.n_obs, dtype=np.int64)
+        for rows in sections(one, library_key).values():
+            own[rows] = n
+            n += 1
+        codes.append(own)
+    return np.concatenate(codes)
+
+
+def held_out(
+    adatas: Sequence[AnnData], batch: Batch, rows: NDArray[np.bool_], fraction: float, random_state: int
+) -> NDArray[np.bool_]:
+    """Choose validation spots among ``rows``: whole sections where there are five, else blocks of each section.
+
+    Neighbouring spots share tissue and transcripts, so spots held out at random would tell nothing of new tissue.
+    """
+    none = np.zeros(len(rows), dtype=bool)
+    if fraction == 0:
+        return none
+    if fraction * rows.sum() < _LEAST_HELD_OUT:
+        msg = f"{fraction:g} of {rows.sum()} spots are too few to stop early by; training runs all epochs on all spots"
+        warnings.warn(msg, UserWarning, stacklevel=3)
+        return none
+    xy = np.concatenate([positions(one) for one in adatas])
+    return rows & blocks(xy, batch["section"].numpy(), rows, fraction, np.random.default_rng(random_state))
+
+
+def blocks(
+    xy: NDArray[np.float64],
+    section: NDArray[np.int64],
+    rows: NDArray[np.bool_],
+    fraction: float,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Mark whole sections, or round blocks of neighbouring spots in each, of about a share of ``rows`` in all."""
+    chosen = np.zeros(len(rows), dtype=bool)
+    names = np.unique(section[rows])
+    if len(names) >= 5:
+        whole = rng.choice(names, size=max(1, round(fraction * len(names))), replace=False)
+        return rows & np.isin(section, whole)
+    for name in names:
+        own = np.flatnonzero(rows & (section == name) & np.isfinite(xy).all(axis=1))
+        for _ in range(_BLOCKS):
+            left = own[~chosen[own]]
+            size = min(len(left), round(fraction * len(own) / _BLOCKS))
+            if size:
+                distance = np.linalg.norm(xy[left] - xy[rng.choice(left)], axis=1)
+                chosen[left[np.argsort(distance, kind="stable")[:size]]] = True
+    return chosen
+
+
+def take(batch: Mapping[str, Tensor], rows: Any) -> Batch:
+    """Pick rows of a batch."""
+    index = torch.from_numpy(np.asarray(rows))
+    return {name: value[index] for name, value in batch.items()}
+
+
+def parts(adatas: Sequence[AnnData], stacked: Any) -> list[Any]:
+    """Rows of each AnnData of what was stacked."""
+    ends = np.cumsum([one.n_obs for one in adatas])
+    return [stacked[end - one.n_obs : end] for one, end in zip(adatas, ends, strict=True)]
