@@ -20,7 +20,10 @@ from ._remote import path_of, registry
 
 log = logging.getLogger("histoscribe")
 
-_SECTIONS = [*(f"{patient}{n}" for patient in "ABCD" for n in range(1, 7)), *(f"{p}{n}" for p in "EF" for n in (1, 2, 3))]
+_SECTIONS = [
+    *(f"{patient}{n}" for patient in "ABCD" for n in range(1, 7)),
+    *(f"{p}{n}" for p in "EF" for n in (1, 2, 3)),
+]
 _LABELLED = ("A1", "B1", "C1", "D1", "E1", "F1")
 _SMALL_PICTURE = "her2st/ST-imgs-lowres/A1_HE_image_dark.png"
 _SMALL_SCALE = 2000 / 6900  # its pixels per pixel of the spot file: fitted to the tissue, good to 1 %

@@ -42,18 +42,28 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.flo
     return 0.06 * fibres / fibres.std()
 
 
-def _places(shape: tuple[int, int], step_um: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Jittered grid of places (k, 2), x and y in pixels."""
+def _places(
+    shape: tuple[int, int], step_um: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Jittered grid of places (k, 2), x and y in pixels, and a threshold for each.
+
+    Thresholds are spread evenly over 0 to 1 in every 4 x 4 places: keeping the places below a share p keeps that share
+    everywhere, where independent draws would make the density of nuclei noise of the size of the signal.
+    """
     step = step_um / TOY_MPP
     y, x = np.mgrid[step / 2 : shape[0] : step, step / 2 : shape[1] : step]
+    rows, columns = -(-y.shape[0] // 4), -(-y.shape[1] // 4)
+    ranks = rng.permuted(np.tile(np.arange(16), (rows * columns, 1)), axis=1).reshape(rows, columns, 4, 4)
+    spread = ranks.swapaxes(1, 2).reshape(4 * rows, 4 * columns)[: y.shape[0], : y.shape[1]]
     places = np.column_stack([x.ravel(), y.ravel()])
-    return (places + rng.uniform(-0.4, 0.4, places.shape) * step).clip(0, np.array(shape[::-1]) - 1.0)
+    places = (places + rng.uniform(-0.4, 0.4, places.shape) * step).clip(0, np.array(shape[::-1]) - 1.0)
+    return places, (spread.ravel() + 0.5) / 16
 
 
 def _nuclei(truth: Truth, plant: Plant, spot: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
     """Nuclei (k, 4): x, y and radius in pixels, darkness."""
     s, zero = plant.signal, np.zeros(len(truth.domain))
-    places = _places(spot.shape, _NUCLEI_STEP_UM, rng)
+    places, threshold = _places(spot.shape, _NUCLEI_STEP_UM, rng)
     at = spot[places[:, 1].astype(int), places[:, 0].astype(int)]
     odds = 0.45 + 0.3 * s * truth.look[at, 1]
     radius = 4.0 + 0.9 * s * truth.channels.get("nuclear_size", zero)[at] + 0.4 * rng.standard_normal(len(at))
@@ -64,7 +74,7 @@ def _nuclei(truth: Truth, plant: Plant, spot: NDArray[np.intp], rng: np.random.G
         radius, dark = radius + 2.5 * s * tilt, dark - 0.3 * s * tilt
     carried = truth.carrier[at]
     radius, dark = radius + 2.5 * s * carried, dark + 0.25 * s * carried
-    kept = rng.random(len(at)) < odds
+    kept = threshold < odds
     found = np.column_stack([places, radius.clip(1.5) / TOY_MPP, dark.clip(0.15)])[kept]
     return np.concatenate([found, _detail_nuclei(truth, plant, spot.shape, rng)])
 
@@ -73,19 +83,19 @@ def _detail_nuclei(truth: Truth, plant: Plant, shape: tuple[int, int], rng: np.r
     """Small dark nuclei, crowded where the fine programme is on."""
     if truth.detail is None:
         return np.empty((0, 4))
-    places = _places(shape, 8.0, rng)
+    places, threshold = _places(shape, 8.0, rng)
     column, row = (places * TOY_MPP / DETAIL_UM).astype(int).T
     inside = truth.detail[row.clip(max=truth.detail.shape[0] - 1), column.clip(max=truth.detail.shape[1] - 1)]
-    kept = places[rng.random(len(places)) < 0.35 + plant.signal * np.where(inside, 0.3, -0.3)]
+    kept = places[threshold < 0.35 + plant.signal * np.where(inside, 0.3, -0.3)]
     return np.column_stack([kept, np.full(len(kept), 2.0 / TOY_MPP), np.full(len(kept), 0.6)])
 
 
 def _vacuoles(truth: Truth, plant: Plant, spot: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
     if "vacuoles" not in truth.channels:
         return np.empty((0, 2))
-    places = _places(spot.shape, 22.0, rng)
+    places, threshold = _places(spot.shape, 22.0, rng)
     at = spot[places[:, 1].astype(int), places[:, 0].astype(int)]
-    return places[rng.random(len(at)) < 0.15 + 0.1 * plant.signal * truth.channels["vacuoles"][at]]
+    return places[threshold < 0.15 + 0.1 * plant.signal * truth.channels["vacuoles"][at]]
 
 
 def _stamp(canvas: NDArray[np.float64], x: float, y: float, radius: float, value: float) -> None:

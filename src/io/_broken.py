@@ -9,7 +9,17 @@ from PIL import Image
 from .._errors import HistoscribeError, ImageError
 
 # tifffile and imagecodecs document no base class; this is what damaged headers and segments were seen to raise.
-_DECODING = (ArithmeticError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, struct.error)
+_DECODING = (
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _TO_PYRAMID = "Convert it to a tiled pyramid, e.g.: vips tiffsave IN OUT.tif --tile --pyramid --compression jpeg."
 
 

@@ -109,7 +109,7 @@ def _candidate(sdata: "SpatialData", region: str, image: str) -> _Candidate | No
         if not abs(np.linalg.det(to_system)) > 0:
             fix = "Set an invertible transformation."
             raise OptionError(f"transformation of {image!r}", found="no inverse", expected="an affine map", fix=fix)
-        maps[system] = np.linalg.inv(to_system)
+        maps[system] = np.linalg.inv(to_system).astype(np.float64)
     ways = [maps[system] @ _matrix(of_element[system]) for system in shared]
     if not all(np.allclose(way, ways[0], rtol=1e-3, atol=0.5) for way in ways):
         raise OptionError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from .._errors import ImageError
 from .._files import sha256
@@ -42,7 +42,7 @@ class FlatFile:
         self._held: tuple[int, Image.Image] | None = None
 
     @contextmanager
-    def _open(self) -> Iterator[Image.Image]:
+    def _open(self) -> Iterator[ImageFile.ImageFile]:
         with decoding(self.name, "an image"), warnings.catch_warnings():
             # Pillow warns of 90 megapixels, which a section easily has; it refuses twice as many, and so do we.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -53,7 +53,7 @@ class FlatFile:
             with image:
                 yield image
 
-    def _mode(self, image: Image.Image) -> str:
+    def _mode(self, image: ImageFile.ImageFile) -> str:
         mode = _CONVERTED.get(image.mode, image.mode)
         if "transparency" in image.info:
             mode = _ALPHA.get(image.mode, mode)
@@ -91,8 +91,10 @@ class FlatLevel(Level):
 
     def decode(self, cells: NDArray[np.intp]) -> Iterator[tuple[int, NDArray]]:
         """Yield each band of ``cells`` with its pixels, from the top down."""
-        image = self._file.decoded(self._factor) if len(cells) else None
-        for cell in cells.tolist() if image is not None else ():
+        if not len(cells):
+            return
+        image = self._file.decoded(self._factor)
+        for cell in cells.tolist():
             pixels = np.asarray(image.crop(self.corners(cell)))
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
             yield cell, over_white(pixels) if self._file.mode in ("LA", "RGBA") else pixels

@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -208,6 +209,8 @@ def open_image(
         opened, scale = linked.image, linked.scale
         mpp = linked.mpp if mpp is None else mpp
     found = open_source(opened)
+    if isinstance(source, AnnData):
+        found = replace(found, looked=f"uns['spatial'] names none; {found.looked}")
     try:
         stated = stated_mpp(found) if mpp is None else None
     except BaseException:

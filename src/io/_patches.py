@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ._pixels import background
 from ._resample import resample, windows_of
-from ._source import Source
+from ._source import Level, Source
 from ._sweep import sweep
 
 _BATCH = 64
 _BYTES_AT_ONCE = 1 << 25
+_ROUNDING = 1e-6  # pixels
 _THREADS = min(4, os.cpu_count() or 1)
 _PIECE = 512  # pixels of a level that one piece of a large region is made from, along each side
 
@@ -35,7 +36,7 @@ def patches(source: Source, boxes: NDArray[np.float64], sizes: NDArray[np.int64]
     step_x, step_y = ((boxes[:, 2:] - boxes[:, :2]) / sizes).min(axis=0)
     level = source.level_for((step_x, step_y))
     boxes = boxes * np.tile(level.scale, 2)
-    windows = windows_of(boxes, sizes)
+    windows = _clipped(windows_of(boxes, sizes), boxes, level)
     outside = background(source.dtype, source.n_channels)
 
     def cut(i: int, window: NDArray) -> NDArray:
@@ -45,6 +46,14 @@ def patches(source: Source, boxes: NDArray[np.float64], sizes: NDArray[np.int64]
     with ThreadPoolExecutor(_THREADS) as pool:  # Pillow lets go of the interpreter
         for some in _gathered(read):
             yield from pool.map(lambda item: (item[0], cut(*item)), some)
+
+
+def _clipped(windows: NDArray[np.int64], boxes: NDArray[np.float64], level: Level) -> NDArray[np.int64]:
+    """Cut windows off at the border where their box ends inside: no background is mixed into what is all image."""
+    size = np.array([level.width, level.height])
+    start = np.where(boxes[:, :2] > -_ROUNDING, np.maximum(windows[:, :2], 0), windows[:, :2])
+    stop = np.where(boxes[:, 2:] < size + _ROUNDING, np.minimum(windows[:, 2:], size), windows[:, 2:])
+    return np.hstack([start, stop])
 
 
 def _gathered(read: Iterator[tuple[int, NDArray]]) -> Iterator[list[tuple[int, NDArray]]]:

@@ -2,6 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+_ROWS = 256  # as floats at a time
 
 
 def background(dtype: np.dtype, n_channels: int) -> int:
@@ -16,12 +19,14 @@ def white(dtype: np.dtype) -> float:
 
 def over_white(pixels: NDArray, *, premultiplied: bool = False) -> NDArray:
     """Composite an image whose last channel is alpha over white, and drop that channel."""
+    out = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), dtype=pixels.dtype)
     full = white(pixels.dtype)
-    colour, opacity = pixels[..., :-1].astype(np.float64), pixels[..., -1:] / full
-    mixed = (colour if premultiplied else colour * opacity) + full * (1 - opacity)
-    if pixels.dtype.kind != "f":
-        mixed = np.rint(np.clip(mixed, 0, full))
-    return mixed.astype(pixels.dtype)
+    for top in range(0, len(pixels), _ROWS):
+        band = pixels[top : top + _ROWS].astype(np.float32 if pixels.itemsize < 4 else np.float64)
+        colour, opacity = band[..., :-1], band[..., -1:] / full
+        mixed = (colour if premultiplied else colour * opacity) + full * (1 - opacity)
+        out[top : top + _ROWS] = mixed if pixels.dtype.kind == "f" else np.rint(np.clip(mixed, 0, full))
+    return out
 
 
 def from_palette(indices: NDArray, colormap: NDArray) -> NDArray:
@@ -38,6 +43,5 @@ def inverted(pixels: NDArray) -> NDArray:
 
 def from_ycbcr(pixels: NDArray) -> NDArray:
     """RGB of 8-bit YCbCr pixels (full range, ITU-R BT.601, as in JPEG)."""
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels), mode="YCbCr").convert("RGB"))
+    image = Image.frombytes("YCbCr", pixels.shape[1::-1], pixels.tobytes())
+    return np.asarray(image.convert("RGB"))

@@ -30,9 +30,11 @@ def resample(window: NDArray, box: NDArray[np.float64], size: NDArray[np.int64])
         left, top = (int(corner) for corner in box[:2])
         return window[top : top + rows, left : left + columns]
 
+    within = np.clip(box, 0, np.tile(window.shape[1::-1], 2)).tolist()  # Pillow allows no rounding error
+
     def resized(pixels: NDArray) -> NDArray:
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR, box=tuple(box.tolist())))
+        return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR, box=within))
 
     n_channels = window.shape[2]
     if window.dtype == np.uint8 and n_channels in _MODES:

@@ -9,13 +9,13 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from .._errors import ImageError, OptionError
-from .._keys import Keys, LibraryKeys
+from .._keys import Keys, LibraryKeys, slug
 from .._record import write
 from .._units import to_px
+from ._grid import grid, tissue_share
 from ._image import open_image
 from ._link import as_uint8_rgb, entry, given_mpp
 from ._text import existing
-from ._grid import grid, tissue_share
 from ._tissue import tissue_mask_of
 
 log = logging.getLogger("histoscribe")
@@ -66,7 +66,7 @@ def tile_slide(
     if not 0 <= min_tissue <= 1:
         raise OptionError("min_tissue", found=repr(min_tissue), expected="0 to 1", fix="Pass 0.25, for instance.")
     path = existing(path, argument="path").resolve()
-    name = library_id or path.stem
+    name = slug(library_id or path.stem)
     with open_image(path, mpp=given_mpp(mpp)) as image:
         side, scale = float(to_px(size_um, image.mpp)), image.mpp
         picture, per_pixel = image.thumbnail(_MASK_PX)

@@ -38,7 +38,7 @@ def find_outs(path: str | Path) -> Path:
 
 
 def read_matrix(folder: Path) -> AnnData:
-    """Counts with gene symbols, made unique, as names and ``gene_ids`` in ``var``."""
+    """Read the counts; genes are named by symbols, made unique, with ``gene_ids`` in ``var``."""
     files = sorted(folder.glob(f"*{_MATRIX}.h5"))
     if len(files) > 1:
         fix = "Leave one of them in the folder."
@@ -93,9 +93,7 @@ def read_scalefactors(spatial: Path) -> dict[str, float]:
     return factors
 
 
-def choose_image(
-    spatial: Path, image: str | Path | None, factors: Mapping[str, float]
-) -> tuple[Path | None, float]:
+def choose_image(spatial: Path, image: str | Path | None, factors: Mapping[str, float]) -> tuple[Path | None, float]:
     """Image file to link and its pixels per full-resolution pixel; None where the folder has none."""
     if image is not None and str(image) not in _PICTURES:
         return existing(image, argument="image"), 1.0

@@ -69,7 +69,9 @@ def from_spatialdata(
         name = _library_id(table, region, rows)
         xy[rows], libraries[name] = _section(table, name, rows, found, placement, mpp)
         names[rows] = name
-        log.info("%s: %s lies on image %s through coordinate system %s", name, region, placement.image, placement.system)
+        log.info(
+            "%s: %s lies on image %s through coordinate system %s", name, region, placement.image, placement.system
+        )
     _warn_of_tiles(table, xy)
     outputs = {
         Keys.SPATIAL: xy,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .._counts import raw_counts
 from .._errors import CountsError, MissingError, OptionError
-from .._keys import Keys
+from .._keys import Keys, slug
 from .._record import write
 from ._lattice import lattice_mpp
 from ._link import check_scale, entry, given_mpp
@@ -80,7 +80,7 @@ def read_st(
     >>> adata = hs.io.read_st("C2.tsv.gz", "5714_HE_BT_C2.jpg", spots="C2_selection.tsv")
     """
     mpp, image_scale = given_mpp(mpp), check_scale(image_scale)
-    name = library_id or _name(counts)
+    name = slug(library_id or _name(counts))
     table = _count_table(counts)
     placed = _join(table, _spot_table(spots, table.index, image, pitch_um))
     table = table.loc[placed.index]
@@ -115,7 +115,7 @@ def _said(source: Any) -> str | None:
 
 
 def _count_table(counts: str | Path | pd.DataFrame) -> pd.DataFrame:
-    """Counts with unique spot and gene names; genes of one name get a suffix, as scanpy's readers give."""
+    """Read counts with unique spot and gene names; genes of one name get a suffix, as in scanpy's readers."""
     if isinstance(counts, pd.DataFrame):
         table, genes = counts, counts.columns.astype(str)
     else:
@@ -138,9 +138,7 @@ def _are_spots(names: pd.Index) -> bool:
     return len(names) > 0 and all(_SPOT_NAME.fullmatch(str(name)) for name in names)
 
 
-def _spot_table(
-    spots: str | Path | pd.DataFrame | None, names: pd.Index, image: Any, pitch_um: float
-) -> pd.DataFrame:
+def _spot_table(spots: str | Path | pd.DataFrame | None, names: pd.Index, image: Any, pitch_um: float) -> pd.DataFrame:
     """Array and pixel positions, indexed by spot name."""
     if spots is None:
         if image is not None:

@@ -19,6 +19,7 @@ from ._tiff_colour import Colour, colour_of
 _BYTES_AT_ONCE = 1 << 24  # decoded: what is held between the file and the patches
 _CHANNEL_AXES = "SCQI"  # I and Q are pages of a kind that the file does not name
 _END_MARKED = (7, 33003, 33005, 33007, 34712, 34892)  # JPEG and JPEG2000: segments end in the marker FFD9
+_UNNAMED = ("generic", "shaped", "uniform")
 _ORIENTATION = 274
 
 
@@ -123,8 +124,7 @@ def _source(name: str, tif: tifffile.TiffFile) -> Source:
     colour = colour_of(name, key, len(series.pages))
     levels = [
         TiffLevel(name, list(level.pages), _scale(_size(key), _size(level.keyframe)), colour)
-        for level in series.levels
-        if level is series or _is_reduced(level, series)
+        for level in _levels(tif, series)
     ]
     return Source(
         name,
@@ -145,24 +145,37 @@ def _size(page: Any) -> tuple[int, int]:
 def _scale(full: tuple[int, int], reduced: tuple[int, int]) -> tuple[float, float]:
     """Pixels of a level per pixel of the finest, in x and y.
 
-    Scanners reduce by whole factors and drop or double the odd last pixel, so that the ratio of sizes is up to one
-    pixel off at the far border. A level whose size comes from no whole factor was stretched to it: there it is right.
+    Scanners reduce by a whole factor and drop or double the odd last pixel; image libraries stretch to the size that
+    results. Files don't say which, and at the far border the two are up to a pixel apart: the mean is half that from
+    either. Where no whole factor gives the size, the level was stretched.
     """
-    factors = [round(whole / part) for whole, part in zip(full, reduced, strict=True)]
-    x, y = (
-        1 / factor if abs(whole / factor - part) < 1 else part / whole
-        for whole, part, factor in zip(full, reduced, factors, strict=True)
-    )
-    return x, y
+
+    def along(whole: int, part: int) -> float:
+        factor = round(whole / part)
+        return (1 / factor + part / whole) / 2 if abs(whole / factor - part) < 1 else part / whole
+
+    return along(full[0], reduced[0]), along(full[1], reduced[1])
+
+
+def _levels(tif: tifffile.TiffFile, series: Any) -> list[Any]:
+    """All resolutions of an image, the finest first."""
+    # Where no vendor's format lists them, tifffile takes only those that are 2, 3 or 4 times smaller than the last.
+    others = [
+        other
+        for other in tif.series
+        if other is not series and other.kind in _UNNAMED and (other.keyframe.is_reduced or other.keyframe.is_subifd)
+    ]
+    listed = [level for one in (series, *others) for level in one.levels]
+    return [series, *(level for level in listed if level is not series and _is_reduced(level, series))]
 
 
 def _is_reduced(level: Any, series: Any) -> bool:
-    """Whether a level shows the same image: not a label or a thumbnail, no page missing."""
+    """Whether a level shows the same image: not a label or a macro picture, no page missing."""
     key, full = level.keyframe, series.keyframe
-    x, y = (part / whole for part, whole in zip(_size(key), _size(full), strict=True))
+    (width, height), (columns, rows) = _size(full), _size(key)
     alike = all(getattr(key, name) == getattr(full, name) for name in ("dtype", "photometric", "extrasamples"))
     same = len(level.pages) == len(series.pages) and key.samplesperpixel == full.samplesperpixel and all(level.pages)
-    return bool(alike and same and abs(x / y - 1) < 0.05)
+    return bool(alike and same and abs(width * rows - height * columns) <= max(width, height))
 
 
 def _check(name: str, series: Any) -> None:

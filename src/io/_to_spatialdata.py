@@ -1,7 +1,6 @@
 """AnnData to SpatialData: images, circles and the table that annotates them."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from .._record import each
 from .._sections import library, metadata, positions, sections
 from .._units import pitch
 from ._image import SlideImage, open_image
+from ._locate import locate_image
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -83,7 +83,7 @@ def _circles(adata: AnnData, section: str, rows: NDArray[np.intp], xy: NDArray[n
     from spatialdata.transformations import Identity
 
     if bad := int((~np.isfinite(xy)).any(axis=1).sum()):
-        fix = "Leave these spots out: adata[~np.isnan(adata.obsm['spatial']).any(axis=1)]."
+        fix = "Leave these spots out."
         raise OptionError("obsm['spatial']", found=f"{bad} NaN in {section!r}", expected="positions", fix=fix)
     index = adata.obs_names[rows]
     if not index.is_unique:
@@ -111,15 +111,10 @@ def _image(adata: AnnData, section: str, system: str) -> Any | None:
     return Image2DModel.parse(lazy.transpose(2, 0, 1), dims=("c", "y", "x"), transformations={system: to_frame}, **rgb)
 
 
-def _linked(adata: AnnData, section: str) -> tuple[Any, float]:
+def _linked(adata: AnnData, section: str) -> "tuple[_Pixels, float]":
     """Pixels of the linked image as they are stored, and their number per full-resolution pixel."""
-    with open_image(adata, library_id=section) as image:
-        source = image.source
-    if Path(source).is_file():
-        return _Pixels(open_image(source)), float(metadata(adata, section).get(LibraryKeys.SCALE, 1.0))
-    entry = library(adata, section)
-    pixels = np.atleast_3d(entry[LibraryKeys.IMAGES][LibraryKeys.HIRES])
-    return pixels, float(entry[LibraryKeys.SCALEFACTORS][LibraryKeys.HIRES_SCALE])
+    located = locate_image(adata, section)
+    return _Pixels(open_image(located.image)), located.scale
 
 
 class _Pixels:

@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .._errors import MissingError
-from .._keys import Keys, LibraryKeys
+from .._keys import Keys, LibraryKeys, slug
 from .._record import write
 from ._lattice import lattice_mpp
 from ._link import entry
@@ -62,7 +62,7 @@ def read_visium(path: str | Path, *, image: str | Path | None = None, library_id
     """
     folder = find_outs(path)
     spatial = folder / "spatial"
-    name = library_id or (folder.parent if folder.name == "outs" else folder).name
+    name = slug(library_id or (folder.parent if folder.name == "outs" else folder).name)
     factors, spots, adata = read_scalefactors(spatial), read_positions(spatial), read_matrix(folder)
     # The whole array, not only the spots in tissue: the more spots, the better the fit.
     mpp = lattice_mpp(spots[ARRAY], spots[PIXELS], _STEP_UM)

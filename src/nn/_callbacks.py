@@ -23,7 +23,7 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
-        self.epochs.append({"epoch": trainer.current_epoch - 1, **values, "lr": rate})
+        self.epochs.append({"epoch": trainer.current_epoch, **values, "lr": rate})
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": copy.deepcopy(self.epochs)}

@@ -74,6 +74,7 @@ def fit(
         folder = Path(config.checkpoint_dir)
         callbacks.append(Checkpoint(folder, _identity(module, rows, config)))
         checkpoint = folder / CHECKPOINT if config.resume and (folder / CHECKPOINT).is_file() else None
+    module.train()  # Lightning keeps the mode that it finds
     training = Training(module, rows, held_out, config)
     with _quiet(), _switches_kept(), seeded(config.random_state):
         trainer = _trainer(config, device, callbacks)

@@ -54,7 +54,8 @@ class Training(LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(_groups(self.module, self.config.weight_decay), lr=self.config.lr)
-        total = int(self.trainer.estimated_stepping_batches)
+        # Not the trainer's estimate: asking for it starts the workers, before a resumed run knows its epoch.
+        total = len(self._batches(self.train_rows, shuffle=True)) * self.config.epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, WarmCosine(total, self.config.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -64,9 +65,16 @@ class Training(LightningModule):
     def val_dataloader(self) -> Any:
         return [] if self.val_rows is None else self._loader(self.val_rows, shuffle=False)
 
+    def _batches(self, rows: Any, *, shuffle: bool) -> Batches:
+        epoch = self._epoch if shuffle else None
+        return Batches(len(rows), self.config.batch_size, self.config.random_state, epoch)
+
+    def _epoch(self) -> int:
+        # Not current_epoch: that is one behind while a resumed run starts its workers.
+        return self.trainer.fit_loop.epoch_progress.current.processed
+
     def _loader(self, rows: Any, *, shuffle: bool) -> DataLoader[Batch]:
-        epoch = (lambda: self.current_epoch) if shuffle else None
-        batches = Batches(len(rows), self.config.batch_size, self.config.random_state, epoch)
+        batches = self._batches(rows, shuffle=shuffle)
         # Its own generator: a loader without one draws from the global state, and more so with workers.
         own = torch.Generator().manual_seed(self.config.random_state)
         return DataLoader(rows, sampler=batches, batch_size=None, num_workers=self.config.num_workers, generator=own)

@@ -16,6 +16,7 @@ from ._views import Box, View
 
 _PER_INCH = 300  # what print asks for
 _MOST = 4000
+_COARSEST_UM = 15.0  # a pixel; readers take more for a mistake
 
 log = logging.getLogger("histoscribe")
 
@@ -39,6 +40,8 @@ def backdrop(view: View, inches: float) -> Backdrop | None:
         log.info("%s: no image is linked; drawn on white", view.library_id)
         return None
     try:
+        if not _can_open(view):
+            return _lowres(view)
         with _open(view) as image:
             return _read(image, view, min(int(inches * _PER_INCH), _MOST))
     except (ImageError, FileError, MissingError) as error:
@@ -48,8 +51,24 @@ def backdrop(view: View, inches: float) -> Backdrop | None:
 
 def has_image(view: View) -> bool:
     """Whether an image is linked to the section, or carried by it."""
+    return _can_open(view) or LibraryKeys.LOWRES in _entry(view).get(LibraryKeys.IMAGES, {})
+
+
+def _can_open(view: View) -> bool:
     entry = _entry(view)
     return _path(entry) is not None or LibraryKeys.HIRES in entry.get(LibraryKeys.IMAGES, {})
+
+
+def _lowres(view: View) -> Backdrop:
+    """Space Ranger's small picture: nothing to learn from, but good enough to look at."""
+    entry = _entry(view)
+    pixels = np.atleast_3d(np.asarray(entry[LibraryKeys.IMAGES][LibraryKeys.LOWRES]))
+    scale = float(entry.get(LibraryKeys.SCALEFACTORS, {}).get(LibraryKeys.LOWRES_SCALE, np.nan))
+    if not 0 < scale < np.inf:
+        where = f"uns['spatial'][{view.library_id!r}]['scalefactors'][{LibraryKeys.LOWRES_SCALE!r}]"
+        fix = "Set it: pixels of the image per full-resolution pixel."
+        raise ImageError(where, found=repr(scale), expected="a positive number", fix=fix)
+    return Backdrop(displayable(pixels), (0.0, 0.0, pixels.shape[1] / scale, pixels.shape[0] / scale))
 
 
 def _open(view: View) -> SlideImage:
@@ -71,7 +90,8 @@ def _read(image: SlideImage, view: View, longest: int) -> Backdrop:
     x0, y0, x1, y1 = view.box
     side = max(view.width, view.height)
     if image.has_mpp:
-        pixels = image.read(x0, y0, x1 - x0, y1 - y0, mpp=image.mpp * max(1.0, side / longest))
+        mpp = max(image.mpp, min(image.mpp * side / longest, _COARSEST_UM))
+        pixels = image.read(x0, y0, x1 - x0, y1 - y0, mpp=mpp)
         return Backdrop(displayable(pixels), view.box)
     most = min(longest * max(image.width, image.height) / side, _MOST)
     pixels, _ = image.thumbnail(round(most))

@@ -10,7 +10,8 @@ from matplotlib.collections import Collection
 from matplotlib.colors import to_rgba_array
 
 from ._colors import NO_VALUE
-from ._legend import MISSING, legend, legend_width
+from ._layout import Size
+from ._legend import MISSING, legend
 from ._lookup import Variable
 from ._views import View
 
@@ -31,15 +32,11 @@ class Categories:
 
     def color(self, spots: Collection, view: View) -> None:
         """Colour the spots of one section."""
-        value = self._of(view)
+        value = _rows(self.variable, view)
         table = to_rgba_array([*(self.colors[str(name)] for name in value.categories), NO_VALUE])
         spots.set_facecolor(table[value.codes])  # the code of a missing value is -1: the last
 
-    def key_width(self, height: float, *, named: bool) -> float:
-        """Inches that the legend takes beside a panel."""
-        return legend_width(self._entries()[0], height, title=self.variable.name if named else "")
-
-    def explain(self, ax: Axes, name: str, size: tuple[float, float]) -> None:
+    def explain(self, ax: Axes, name: str, size: Size) -> None:
         """Draw the legend beside a panel of this size in inches; ``name`` where no title says it."""
         legend(ax, *self._entries(), size, title=name)
 
@@ -47,17 +44,17 @@ class Categories:
         missing = [MISSING] * self.has_missing
         return [*self.present, *missing], [*(self.colors[name] for name in self.present), *[NO_VALUE] * len(missing)]
 
-    def _of(self, view: View) -> pd.Categorical:
-        value = self.variable.values[view.index]
-        return pd.Categorical(value)[view.rows]
-
 
 def categories(variable: Variable, shown: Sequence[View], colors: Mapping[str, str]) -> Categories:
     """Find which categories the shown spots have; the legend names no others."""
     met: set[str] = set()
     has_missing = False
     for view in shown:
-        value = pd.Categorical(variable.values[view.index])[view.rows]
+        value = _rows(variable, view)
         met |= {str(value.categories[code]) for code in np.unique(value.codes) if code >= 0}
         has_missing |= bool((value.codes < 0).any())
     return Categories(variable, colors, [name for name in colors if name in met], has_missing)
+
+
+def _rows(variable: Variable, view: View) -> pd.Categorical:
+    return pd.Categorical(variable.per_adata[view.index])[view.rows]

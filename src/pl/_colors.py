@@ -42,10 +42,10 @@ def colormap(name: str | Colormap) -> Colormap:
 
 def category_colors(adatas: Sequence[AnnData], variable: Variable, palette: Palette | None) -> dict[str, str]:
     """Colour of each category of all sections: the kept ones first, then free ones of the palette."""
-    names = list(dict.fromkeys(name for value in variable.values for name in names_of(value)))
+    names = list(dict.fromkeys(name for value in variable.per_adata for name in names_of(value)))
     kept: dict[str, str] = {}
     if palette is None:
-        for adata, value in zip(adatas, variable.values, strict=True):
+        for adata, value in zip(adatas, variable.per_adata, strict=True):
             kept = {**_kept(adata, value, variable.obs_key), **kept}
     if isinstance(palette, Mapping):
         kept = {str(name): _color(color) for name, color in palette.items()}
@@ -60,7 +60,7 @@ def category_colors(adatas: Sequence[AnnData], variable: Variable, palette: Pale
 def keep_colors(adatas: Sequence[AnnData], variable: Variable, colors: Mapping[str, str], *, replace: bool) -> None:
     """Remember the colours of an obs column, so that the next figure shows the same."""
     key = variable.obs_key
-    for adata, value in zip(adatas, variable.values, strict=True):
+    for adata, value in zip(adatas, variable.per_adata, strict=True):
         # Writing to a view would turn it into a copy behind the user's back.
         if key is not None and not adata.is_view and (replace or not _kept(adata, value, key)):
             adata.uns[colors_of(key)] = [colors[name] for name in names_of(value)]

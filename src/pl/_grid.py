@@ -1,20 +1,20 @@
-"""Figures of many panels: how large each is, how much room its key has, and which image lies under it."""
+"""Panels in their places: how large they are, and which image lies under each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ._backdrop import backdrop
+from ._layout import Size, laid_out
 from ._panel import Panel
+from ._text import INK, TITLE
 
 _PAGE = 12.0  # inches: what a notebook shows before it shrinks the text
 _WIDEST, _NARROWEST, _TALLEST = 4.4, 1.9, 5.5  # inches of a panel
-_KEY = 0.9  # inches, usual
-_PAD = 0.06  # inches around each panel
-_TITLE_ROW, _ROW_LABEL = 0.22, 0.25  # inches
+_KEY = 0.9  # inches that a colour bar takes beside one
+_GAP, _HEADING = 0.15, 0.35  # inches
 
 
 @dataclass(frozen=True)
@@ -26,54 +26,34 @@ class Cell:
     panel: Panel
 
 
-def panel_size(cells: Sequence[Cell]) -> tuple[float, float]:
+def panel_size(cells: Sequence[Cell]) -> Size:
     """Width and height in inches of each panel."""
     view = cells[0].panel.view
     shape = view.height / view.width
-    width = min(_WIDEST, max(_NARROWEST, _PAGE / _count(cells, "column") - _KEY), _TALLEST / shape)
+    columns = 1 + max(cell.column for cell in cells)
+    width = min(_WIDEST, max(_NARROWEST, _PAGE / columns - _KEY), _TALLEST / shape)
     return width, width * shape
 
 
-def inches_of(ax: Axes) -> tuple[float, float]:
+def inches_of(ax: Axes) -> Size:
     """Width and height in inches of the user's axes."""
     box = ax.get_window_extent()
     dpi = ax.figure.get_dpi()
     return float(box.width / dpi), float(box.height / dpi)
 
 
-def with_backdrops(cells: Sequence[Cell], size: tuple[float, float]) -> list[Cell]:
+def with_backdrops(cells: Sequence[Cell], size: Size) -> list[Cell]:
     """Read the image under each panel; panels that show the same share it."""
     views = {id(cell.panel.view): cell.panel.view for cell in cells}
     read = {key: backdrop(view, max(size)) for key, view in views.items()}
     return [replace(cell, panel=replace(cell.panel, backdrop=read[id(cell.panel.view)])) for cell in cells]
 
 
-def draw(cells: Sequence[Cell]) -> Figure:
-    """Make a figure with each panel in its place and its key at its right."""
-    size = panel_size(cells)
-    n_rows, n_columns = _count(cells, "row"), _count(cells, "column")
-    figure = plt.figure(figsize=_figure_size(cells, size), layout="constrained")
-    figure.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD, wspace=0, hspace=0)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for cell in cells:
-        cell.panel.draw(axes[cell.row, cell.column], size)
-    used = {(cell.row, cell.column) for cell in cells}
-    for row, column in {(r, c) for r in range(n_rows) for c in range(n_columns)} - used:
-        axes[row, column].remove()
+def draw(cells: Sequence[Cell], *, heading: str = "") -> Figure:
+    """Make the figure."""
+    draws = {(cell.row, cell.column): cell.panel.draw for cell in cells}
+    figure = laid_out(draws, panel_size(cells), gap=_GAP, above=_HEADING if heading else 0.0)
+    if heading:
+        top = 1 - 0.3 * _HEADING / figure.get_figheight()
+        figure.suptitle(heading, y=top, va="top", size=TITLE + 2, color=INK, parse_math=False)
     return figure
-
-
-def _figure_size(cells: Sequence[Cell], size: tuple[float, float]) -> tuple[float, float]:
-    width, height = size
-    columns, rows = _count(cells, "column"), _count(cells, "row")
-    keys = [max((c.panel.key_width(size) for c in cells if c.column == k), default=0.0) for k in range(columns)]
-    titles = [max((c.panel.title_lines(size) for c in cells if c.row == k), default=0) for k in range(rows)]
-    label = _ROW_LABEL * any(cell.panel.row_label for cell in cells)
-    return (
-        columns * (width + 2 * _PAD) + sum(keys) + label,
-        rows * (height + 2 * _PAD) + sum(_TITLE_ROW * lines for lines in titles),
-    )
-
-
-def _count(cells: Sequence[Cell], axis: str) -> int:
-    return 1 + max(getattr(cell, axis) for cell in cells)

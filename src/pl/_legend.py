@@ -8,33 +8,24 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from ._colors import NO_VALUE
-from ._text import INK, NORMAL, shortened, width, written
+from ._layout import Size
+from ._text import INK, NORMAL, shortened, written
 
 MISSING = "no value"
 
 _ROW = 0.185  # inches an entry takes
-_LONGEST = 1.9  # inches of a name
-_MARKER, _BETWEEN, _GAP = 0.2, 0.18, 0.1  # inches
+_LONGEST = 1.7  # inches of a name
+GAP = 0.1  # inches between a panel and its key
 
 
-def legend_width(names: Sequence[str], height: float, *, title: str = "") -> float:
-    """Inches that a legend takes beside a panel ``height`` inches high."""
-    columns = _columns(len(names), height)
-    longest = max((width(shortened(name, NORMAL, _LONGEST).replace("$", "S"), NORMAL) for name in names), default=0.0)
-    entries = columns * (longest + _MARKER) + (columns - 1) * _BETWEEN
-    return _GAP + max(entries, min(width(title.replace("$", "S"), NORMAL), _LONGEST) if title else 0.0) + 0.08
-
-
-def legend(
-    ax: Axes, names: Sequence[str], colors: Sequence[str], size: tuple[float, float], *, title: str = ""
-) -> Legend:
+def legend(ax: Axes, names: Sequence[str], colors: Sequence[str], size: Size, *, title: str = "") -> Legend:
     """Draw a legend of coloured dots to the right of a panel of this size in inches."""
     drawn = ax.legend(
         handles=[_dot(color) for color in colors],
         labels=["."] * len(names),  # an underscore first would hide an entry: the names come after
         title="." if title else None,
         loc="center left",
-        bbox_to_anchor=(1 + _GAP / size[0], 0.5),
+        bbox_to_anchor=(1 + GAP / size[0], 0.5),
         ncols=_columns(len(names), size[1]),
         **_STYLE,
     )

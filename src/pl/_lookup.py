@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
+from natsort import natsorted
 from numpy.typing import NDArray
 
 from .._errors import GenesError, MissingError, OptionError
@@ -32,14 +33,14 @@ class Variable:
         Full name, such as ``"obsm:score_hallmark/HYPOXIA"``.
     detail
         Unit, layer or table, as the colour bar says it.
-    values
-        One of each AnnData: numbers, NaN where there is none, or categories.
+    per_adata
+        Values of each AnnData: numbers, NaN where there is none, or categories.
     """
 
     name: str
     source: str
     detail: str
-    values: list[Values]
+    per_adata: list[Values]
 
     @property
     def obs_key(self) -> str | None:
@@ -49,7 +50,7 @@ class Variable:
     @property
     def is_categorical(self) -> bool:
         """Whether these are categories."""
-        return isinstance(self.values[0], pd.Categorical)
+        return isinstance(self.per_adata[0], pd.Categorical)
 
 
 def lookup(adatas: Sequence[AnnData], name: str, *, layer: str | None = None) -> Variable:
@@ -127,7 +128,8 @@ def _column(column: pd.Series, source: str) -> Values:
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
-        return pd.Categorical(column.where(column.isna(), column.astype(str)))
+        names = column.where(column.isna(), column.astype(str))
+        return pd.Categorical(names, categories=natsorted(names.dropna().unique()))  # as AnnData will, on writing
     fix = "Convert it to numbers or categories."
     raise OptionError(source, found=f"values of type {column.dtype}", expected="numbers or categories", fix=fix)
 

@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from .._errors import OptionError
 from ._colors import DIVERGING, NO_VALUE, SEQUENTIAL, colormap
-from ._legend import no_value_legend
+from ._layout import Size
+from ._legend import GAP, no_value_legend
 from ._lookup import Variable
 from ._text import INK, NORMAL, SMALL, wrapped, written
 from ._views import View
 
 _ROBUST = (1.0, 99.0)  # percentiles
-_BAR, _GAP = 0.13, 0.1  # inches
-_WITH_TICKS = 0.72  # inches from the panel to the end of the tick labels
-_LABEL = 0.2  # inches of a label beside them
-_LONGEST = 2.6  # inches
+_BAR, _LONGEST = 0.13, 2.6  # inches
+_APART = 0.1  # of the bar's length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,30 +65,23 @@ class Numbers:
             return
         spots.set_cmap(self.cmap)
         spots.set_norm(self.norm)
-        values = np.asarray(self.variable.values[view.index])[view.rows]
+        values = np.asarray(self.variable.per_adata[view.index])[view.rows]
         spots.set_array(np.ma.masked_where(np.isnan(values), values))
 
-    def key_width(self, height: float, *, named: bool) -> float:
-        """Inches that the colour bar takes beside a panel."""
-        return _WITH_TICKS + _LABEL * (named or bool(self.variable.detail))
-
-    def explain(self, ax: Axes, name: str, size: tuple[float, float]) -> None:
+    def explain(self, ax: Axes, name: str, size: Size) -> None:
         """Draw the colour bar beside a panel of this size in inches; ``name`` where no title says it."""
         width, height = size
         if self.has_missing:
-            no_value_legend(ax, x=1 + _GAP / width)
+            no_value_legend(ax, x=1 + GAP / width)
         if self.norm is None:
             return
-        share = min(0.84 - 0.14 * self.has_missing, _LONGEST / height)
-        bottom = max((1 - share) / 2, 0.2 * self.has_missing)
-        inset = ax.inset_axes((1 + _GAP / width, bottom, _BAR / width, share))
-        bar = ax.figure.colorbar(ScalarMappable(self.norm, self.cmap), cax=inset, extend=self.extend, extendfrac=0.04)
-        low, high = self.norm.vmin, self.norm.vmax
-        middle = getattr(self.norm, "vcenter", None)
-        ticks = MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        ticks = np.array([t for t in ticks if low <= t <= high])
-        bar.locator = FixedLocator(ticks if middle is None else np.union1d(_apart(ticks, middle, high - low), middle))
-        bar.update_ticks()
+        below = 0.2 * self.has_missing  # room for what explains the grey spots
+        share = min(0.84 - 0.7 * below, _LONGEST / height)
+        inset = ax.inset_axes((1 + GAP / width, max((1 - share) / 2, below), _BAR / width, share))
+        mappable = ScalarMappable(self.norm, self.cmap)
+        bar = ax.figure.colorbar(
+            mappable, cax=inset, extend=self.extend, extendfrac=0.04, ticks=FixedLocator(_ticks(self.norm))
+        )
         bar.outline.set_visible(False)
         inset.tick_params(labelsize=SMALL, labelcolor=INK, color=INK, length=2.5, width=0.6, pad=2)
         label = " · ".join(text for text in (name, self.variable.detail) if text)
@@ -100,8 +92,8 @@ class Numbers:
 
 def numbers(variable: Variable, shown: Sequence[View], how: Numeric) -> Numbers:
     """Choose one scale for a variable, from all spots of the AnnData, so that a crop keeps its colours."""
-    values = np.concatenate([np.asarray(value) for value in variable.values])
-    drawn = np.concatenate([np.asarray(variable.values[view.index])[view.rows] for view in shown])
+    values = np.concatenate([np.asarray(value) for value in variable.per_adata])
+    drawn = np.concatenate([np.asarray(variable.per_adata[view.index])[view.rows] for view in shown])
     has_missing = bool(np.isnan(drawn).any())
     finite = values[np.isfinite(values)]
     if not len(finite):
@@ -142,6 +134,12 @@ def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _apart(ticks: NDArray[np.float64], middle: float, span: float) -> NDArray[np.float64]:
-    """Ticks far enough from the middle that its label has room."""
-    return ticks[np.abs(ticks - middle) > 0.12 * span]
+def _ticks(norm: Normalize) -> list[float]:
+    """Round values between the limits; the centre always, and none so near to it that labels would touch."""
+    low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
+    ticks = [float(tick) for tick in MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high)]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if not isinstance(norm, TwoSlopeNorm):
+        return ticks
+    middle = float(norm.vcenter)
+    return sorted([middle, *(tick for tick in ticks if abs(norm(tick) - norm(middle)) > _APART)])

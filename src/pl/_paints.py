@@ -22,7 +22,7 @@ def paints(
     palette: Palette | None,
     how: Numeric,
 ) -> list[Paint]:
-    """Make the paint of each name; the colours of obs columns are kept once all are made."""
+    """Make the paint of each name."""
     how.check()
     made: list[Paint] = []
     for variable in [lookup(adatas, name, layer=layer) for name in names]:
@@ -30,10 +30,14 @@ def paints(
             made.append(categories(variable, shown, category_colors(adatas, variable, palette)))
         else:
             made.append(numbers(variable, shown, how))
+    return made
+
+
+def keep(adatas: Sequence[AnnData], made: Sequence[Paint], *, replace: bool) -> None:
+    """Keep the colours of obs columns, once nothing can go wrong any more."""
     for paint in made:
         if isinstance(paint, Categories):
-            keep_colors(adatas, paint.variable, paint.colors, replace=palette is not None)
-    return made
+            keep_colors(adatas, paint.variable, paint.colors, replace=replace)
 
 
 def color_names(color: str | Sequence[str] | None) -> list[str]:

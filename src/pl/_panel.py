@@ -10,12 +10,14 @@ from matplotlib.collections import Collection, EllipseCollection
 from .._errors import OptionError
 from ._backdrop import Backdrop
 from ._colors import NO_VALUE
+from ._layout import Size
 from ._scalebar import scale_bar
 from ._text import INK, TITLE, wrapped
 from ._views import View
 
 _RASTER = 10_000  # spots from which a PDF holds pixels instead of shapes
 _RIM, _RIMMED = 0.4, 5.0  # points: the rim, and the diameter from which it is that wide
+_LETTER = 0.2  # inches
 _RIM_ON_WHITE = "#BBBBBB"
 
 
@@ -29,10 +31,7 @@ class Paint(Protocol):
     def color(self, spots: Collection, view: View) -> None:
         """Colour the spots of one section."""
 
-    def key_width(self, height: float, *, named: bool) -> float:
-        """Inches that the key takes beside a panel."""
-
-    def explain(self, ax: Axes, name: str, size: tuple[float, float]) -> None:
+    def explain(self, ax: Axes, name: str, size: Size) -> None:
         """Draw the key beside a panel of this size in inches."""
 
 
@@ -89,18 +88,7 @@ class Panel:
     has_scale_bar: bool = False
     spots: Spots = field(default_factory=Spots)
 
-    def key_width(self, size: tuple[float, float]) -> float:
-        """Inches that its key takes."""
-        if self.paint is None or self.key_name is None:
-            return 0.0
-        return self.paint.key_width(size[1], named=bool(self.key_name))
-
-    def title_lines(self, size: tuple[float, float]) -> int:
-        """Lines that its title takes."""
-        lines = len(wrapped(self.title, TITLE, size[0]).splitlines())
-        return max(lines, 1) if self.letter else lines
-
-    def draw(self, ax: Axes, size: tuple[float, float]) -> None:
+    def draw(self, ax: Axes, size: Size) -> None:
         """Draw into axes of this size in inches."""
         if self.backdrop is not None:
             self.backdrop.draw(ax)
@@ -115,7 +103,7 @@ class Panel:
         if self.paint is not None and self.key_name is not None:
             self.paint.explain(ax, self.key_name, size)
 
-    def _draw_spots(self, ax: Axes, size: tuple[float, float]) -> None:
+    def _draw_spots(self, ax: Axes, size: Size) -> None:
         diameter = np.full(1, self.view.diameter * self.spots.size)
         spots = EllipseCollection(
             diameter,
@@ -135,14 +123,15 @@ class Panel:
             self.paint.color(spots, self.view)
         ax.add_collection(spots, autolim=False)
 
-    def _rim(self, size: tuple[float, float]) -> float:
+    def _rim(self, size: Size) -> float:
         """Width in points of the line that sets a spot off from the tissue; small spots have none."""
         points = 72 * size[0] * self.view.diameter * self.spots.size / self.view.width
         return min(_RIM, _RIM * points / _RIMMED) if points > _RIMMED / 2 else 0.0
 
-    def _write(self, ax: Axes, size: tuple[float, float]) -> None:
+    def _write(self, ax: Axes, size: Size) -> None:
         if self.title:
-            ax.set_title(wrapped(self.title, TITLE, size[0]), size=TITLE, color=INK, pad=5, parse_math=False)
+            width = size[0] - 2 * _LETTER * bool(self.letter)
+            ax.set_title(wrapped(self.title, TITLE, width), size=TITLE, color=INK, pad=5, parse_math=False)
         if self.row_label:
             text = wrapped(self.row_label, TITLE, size[1])
             ax.set_ylabel(text, size=TITLE, color=INK, labelpad=5, parse_math=False)

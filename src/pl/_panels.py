@@ -15,7 +15,7 @@ from ._backdrop import has_image
 from ._colors import Palette
 from ._grid import Cell, draw, panel_size, with_backdrops
 from ._numbers import Numeric
-from ._paints import color_names, paints
+from ._paints import color_names, keep, paints
 from ._panel import Paint, Spots
 from ._views import views
 
@@ -83,7 +83,9 @@ def panels(
     variables: list[Paint | None] = [None, *made] if has_image(shown[0]) else [*made]
     cells = arrange(shown, variables, ncols=ncols, spots=Spots(size=size, alpha=alpha), scale_bar=True, legend=True)
     cells = titled([_lettered(cell, i) for i, cell in enumerate(cells)], title)
-    return draw(with_backdrops(cells, panel_size(cells)))
+    cells = with_backdrops(cells, panel_size(cells))
+    keep(adatas, made, replace=palette is not None)
+    return draw(cells)
 
 
 def _lettered(cell: Cell, number: int) -> Cell:

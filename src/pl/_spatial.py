@@ -13,9 +13,8 @@ from ._arrange import arrange, titled
 from ._colors import Palette
 from ._grid import draw, inches_of, panel_size, with_backdrops
 from ._numbers import Numeric
-from ._paints import color_names, paints
+from ._paints import color_names, keep, paints
 from ._panel import Spots
-from ._text import INK, TITLE
 from ._views import same_scale, views
 
 
@@ -122,10 +121,9 @@ def spatial(
     cells = titled(cells, title)
     if image:
         cells = with_backdrops(cells, inches_of(ax) if ax is not None else panel_size(cells))
+    keep(adatas, made, replace=palette is not None)
     if ax is not None:
         cells[0].panel.draw(ax, inches_of(ax))
         return ax
-    figure = draw(cells)
-    if isinstance(title, str) and len(cells) > 1:
-        figure.suptitle(title, size=TITLE + 2, color=INK, parse_math=False)
+    figure = draw(cells, heading=title if isinstance(title, str) and len(cells) > 1 else "")
     return figure.axes[0] if len(cells) == 1 else figure

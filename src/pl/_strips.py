@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ._text import INK, NORMAL, width, wrapped
+from ._layout import Size, laid_out
+from ._text import INK, NORMAL, wrapped
 
-_SIDE, _GAP = 1.15, 0.1  # inches
-_NAME, _CAPTION = 1.6, 0.3  # inches
+_SIDE, _GAP, _CAPTION = 1.15, 0.1, 0.25  # inches
+_NAME, _LINES = 1.6, 4  # inches and lines at most
 _FRAME = 2.5  # points
 
 
@@ -37,32 +38,24 @@ class Strip:
     @property
     def label(self) -> str:
         """Name, and how many there are."""
-        return f"{wrapped(self.name, NORMAL, _NAME)}\n(n = {self.total:,})" if self.name else ""
+        return f"{wrapped(self.name, NORMAL, _NAME, _LINES)}\n(n = {self.total:,})" if self.name else ""
 
 
 def draw_strips(strips: Sequence[Strip], pixels: Mapping[Tile, NDArray], caption: str) -> Figure:
     """Make a figure with a row for each strip."""
-    columns = max(len(strip.tiles) for strip in strips)
-    labels = max(width(line.replace("$", "S"), NORMAL) for strip in strips for line in [*strip.label.splitlines(), ""])
-    figure = plt.figure(
-        figsize=(columns * (_SIDE + _GAP) + labels + 2 * _GAP, len(strips) * (_SIDE + _GAP) + _CAPTION),
-        layout="constrained",
-    )
-    figure.get_layout_engine().set(w_pad=_GAP / 2, h_pad=_GAP / 2, wspace=0, hspace=0)
-    axes = figure.subplots(len(strips), columns, squeeze=False)
-    for strip, row in zip(strips, axes, strict=True):
-        for ax in row[len(strip.tiles) :]:
-            ax.remove()
-        for ax, tile in zip(row, strip.tiles, strict=False):
-            _draw(ax, pixels[tile], strip.color)
-        row[0].set_ylabel(
-            strip.label, size=NORMAL, color=INK, rotation=0, ha="right", va="center", labelpad=6, parse_math=False
-        )
-    figure.supxlabel(caption, size=NORMAL, color=INK)
+    draws = {
+        (row, column): partial(_draw, pixels=pixels[tile], color=strip.color, label="" if column else strip.label)
+        for row, strip in enumerate(strips)
+        for column, tile in enumerate(strip.tiles)
+    }
+    figure = laid_out(draws, (_SIDE, _SIDE), gap=_GAP, below=_CAPTION)
+    figure.supxlabel(caption, y=0.06 / figure.get_figheight(), va="bottom", size=NORMAL, color=INK)
     return figure
 
 
-def _draw(ax: Axes, pixels: NDArray, color: str) -> None:
-    ax.imshow(pixels, cmap="gray")
+def _draw(ax: Axes, _: Size, *, pixels: NDArray, color: str, label: str) -> None:
+    ax.imshow(pixels, cmap="gray", aspect="auto")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(color=color, linewidth=_FRAME)
+    if label:
+        ax.set_ylabel(label, size=NORMAL, color=INK, rotation=0, ha="right", va="center", labelpad=6, parse_math=False)

@@ -1,6 +1,7 @@
 """Names as they are written in figures: measured, wrapped and cut before anything is drawn."""
 
 import re
+from bisect import bisect_right
 from functools import lru_cache
 
 from matplotlib.text import Text
@@ -20,10 +21,8 @@ def shortened(text: str, points: float, inches: float) -> str:
     """Text, cut in its middle with an ellipsis where it is wider than ``inches``."""
     if _plain_width(text, points) <= inches:
         return text
-    kept = len(text)
-    while kept > 2 and _plain_width(_cut(text, kept), points) > inches:
-        kept -= 1
-    return _cut(text, kept)
+    fitting = bisect_right(range(len(text)), inches, key=lambda kept: _plain_width(_cut(text, kept), points))
+    return _cut(text, max(2, fitting - 1))
 
 
 def wrapped(text: str, points: float, inches: float, lines: int = 2) -> str:

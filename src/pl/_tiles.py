@@ -92,7 +92,7 @@ def _usable(adata: AnnData, index: int, tiles_key: str, library_key: str) -> lis
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         fix = "Run hs.pp.tile(adata)."
         raise OptionError(f"obsm[{str(slot)!r}]", found=f"shape {boxes.shape}", expected="(n, 4)", fix=fix)
-    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)
+    good: NDArray[np.bool_] = np.all(np.isfinite(boxes), axis=1) & np.all(boxes[:, 2:] > 0, axis=1)
     if has(adata, valid(slot)):
         good &= require(adata, valid(slot)).to_numpy(dtype=bool)
     by_section = sections(adata, library_key).items()
@@ -115,7 +115,7 @@ def _groups(
     usable: Sequence[Tile], variable: Variable, colors: dict[str, str], n: int, rng: np.random.Generator
 ) -> list[Strip]:
     members: dict[str, list[Tile]] = {name: [] for name in colors}
-    named = [np.array([*names_of(value), ""], dtype=object)[value.codes] for value in variable.values]  # type: ignore[union-attr]
+    named = [np.array([*names_of(value), ""], dtype=object)[value.codes] for value in variable.per_adata]  # type: ignore[union-attr]
     for tile in usable:
         name = named[tile.index][tile.row]
         if name in members:

@@ -164,7 +164,7 @@ def _cropped(adata: AnnData, library_id: str, crop: Sequence[float], spots: Box)
 
 def _inside(xy: NDArray[np.float64], box: Box, diameter: float) -> NDArray[np.bool_]:
     low, high = np.array(box[:2]) - diameter / 2, np.array(box[2:]) + diameter / 2
-    return ((xy > low) & (xy < high)).all(axis=1)
+    return np.all((xy > low) & (xy < high), axis=1)
 
 
 def _around(box: Box, width: float, height: float) -> Box:

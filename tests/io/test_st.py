@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import tifffile
 from PIL import Image
 
 from histoscribe._errors import CountsError, FileError, GenesError, ImageError, MissingError, OptionError, ScaleError
@@ -106,15 +107,12 @@ def test_it_survives_h5ad(section: Section) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore")  # what squidpy's imports raise
 def test_squidpy_draws_it(section: Section) -> None:
-    with pytest.warns() as _:  # squidpy's own imports and colour maps warn
-        import warnings
+    import squidpy as sq
 
-        warnings.warn("so that there is one", UserWarning, stacklevel=1)
-        import squidpy as sq
-
-        adata = read_st(section.counts, section.image, spots=section.spots)
-        axes = sq.pl.spatial_scatter(adata, color="G0", return_ax=True)
+    adata = read_st(section.counts, section.image, spots=section.spots)
+    axes = sq.pl.spatial_scatter(adata, color="G0", return_ax=True)
     collection = next(c for c in axes.collections if hasattr(c, "get_paths") and len(c.get_array()) == adata.n_obs)
     extents = np.array([path.get_extents().get_points().mean(axis=0) for path in collection.get_paths()])
     np.testing.assert_allclose(extents, adata.obsm["spatial"], atol=0.5)
@@ -138,6 +136,18 @@ def test_a_given_mpp_is_believed(section: Section) -> None:
     adata = read_st(section.counts, section.image, spots=section.spots, mpp=0.5)
     assert section_mpp(adata, "section") == 0.5
     assert adata.uns["spatial"]["section"]["scalefactors"]["spot_diameter_fullres"] == 200
+
+
+@pytest.mark.parametrize(("stated", "warned"), [(MPP * 1.05, False), (MPP * 1.3, True)])
+def test_a_contradicting_file_warns(
+    stated: float, warned: bool, section: Section, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = section.folder / "he.tif"
+    per_cm = 1e4 / stated
+    tifffile.imwrite(path, section.pixels, photometric="rgb", resolution=(per_cm, per_cm), resolutionunit="CENTIMETER")
+    adata = read_st(section.counts, path, spots=section.spots)
+    assert ("the spots say 8.0000; the spots are believed" in caplog.text) == warned
+    assert section_mpp(adata, "section") == pytest.approx(MPP)
 
 
 def test_a_smaller_image_is_linked_by_its_scale(section: Section) -> None:

@@ -58,8 +58,8 @@ def blobs(labels: NDArray[np.integer], values: NDArray[np.floating]) -> tuple[ND
 
     area = np.bincount(of, minlength=n).astype(np.float64)
     my, mx = mean(y), mean(x)
-    # 1/12 is the second moment of a pixel itself.
-    yy, xx, xy = mean((y - my[of]) ** 2) + 1 / 12, mean((x - mx[of]) ** 2) + 1 / 12, mean((y - my[of]) * (x - mx[of]))
+    yy, xx, xy = mean((y - my[of]) ** 2), mean((x - mx[of]) ** 2), mean((y - my[of]) * (x - mx[of]))
     middle, apart = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
-    eccentricity = np.sqrt(np.clip(2 * apart / (middle + apart), 0, 1))  # sqrt(1 - small axis² / large axis²)
+    large = np.where(middle > 0, middle + apart, 1)  # a single pixel has no axes
+    eccentricity = np.sqrt(np.clip(2 * apart / large, 0, 1))  # √(1 - small axis² / large axis²)
     return area, eccentricity, mean(values[y, x])

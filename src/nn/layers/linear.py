@@ -43,12 +43,14 @@ class Standardise(nn.Module):
 
 
 class Whiten(nn.Module):
-    """PCA whitening with shrinkage, scaled to a typical length of one.
+    """PCA whitening that leaves noise where it is, scaled to a typical length of one.
 
-    Component j is divided by sqrt(λ_j + 0.2 λ_1): near-equal weight for components that rise above the noise, and no
-    inflation of those that do not. Plain whitening does inflate them: with structure planted in two of 32 components of
-    either modality, clusters of both were found at ARI .13-.33 by plain whitening (all components, or those of 95 % of
-    the variance), .21-.76 with one scale for a whole modality, and .43-.86 with a shrinkage of 0.1 to 0.3.
+    Component j, of variance λ_j, is divided by √(λ_j + 0.2 λ_1) and multiplied by √(1 - σ²/λ_j), where the noise σ² is
+    the median of the variances. Components that rise above the noise get nearly equal weight, the others none. Plain
+    whitening gives the noise the same weight: over seven settings with domains split between image and genes (three
+    sections each), it found them at a mean ARI of .32 by k-means and .38 by a Gaussian mixture, shrinkage alone at .66
+    and .71 (Leiden .63), both at .58 and .82 (Leiden .77). One scale for a whole modality, or the components of 95 % of
+    the variance, came out below shrinkage.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ class Whiten(nn.Module):
     mean: Tensor
     map: Tensor
     shrinkage = 0.2
+    least_for_noise = 20  # with fewer components there is no bulk to take the noise from
 
     def __init__(self, n_features: int, n_comps: int) -> None:
         super().__init__()
@@ -75,7 +78,10 @@ class Whiten(nn.Module):
         n = min(self.map.shape[1], len(s))  # fewer rows than features: the rest stays zero
         sign = torch.sign(axes.gather(1, axes.abs().argmax(1, keepdim=True)))
         variance = s.square() / len(x)
-        scaled = (axes * sign)[:n].T / (variance[:n] + self.shrinkage * variance[0]).sqrt()
+        noise = variance.median() if len(variance) >= self.least_for_noise else 0.0
+        signal = (1 - noise / variance).nan_to_num(0.0).clamp(min=0)
+        weight = (signal / (variance + self.shrinkage * variance[0])).sqrt()
+        scaled = (axes * sign * weight[:, None])[:n].T
         length = ((x - mean) @ scaled).norm(dim=1).median()
         self.mean.copy_(mean)
         self.map.zero_()[:, :n] = (scaled / length).nan_to_num(0.0)
