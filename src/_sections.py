@@ -28,12 +28,12 @@ def sections(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> dict[str, ND
         groups = {str(name): np.flatnonzero(column == name) for name in column.cat.categories}
         return {name: rows for name, rows in groups.items() if len(rows)}
     named = list(adata.uns.get(Keys.LIBRARIES, {}))
-    if len(named) > 1:
+    if len(named) > 1 or library_key != Keys.LIBRARY_ID:
         raise MissingError(
             f"obs[{str(library_key)!r}]",
-            found=f"nothing, and {len(named)} libraries in uns['spatial']: {named}",
+            found=f"no such column, and {len(named)} libraries in uns['spatial']: {named}",
             expected="the section of each row",
-            fix="Pass library_key=, the obs column that says it.",
+            fix=f"Pass library_key=, one of {list(adata.obs)}.",
         )
     return {named[0] if named else "section": np.arange(adata.n_obs)}
 

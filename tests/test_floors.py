@@ -1,5 +1,6 @@
 """The layout's rules: cheap import, floors, relative imports, one place for slot names."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,7 +33,6 @@ def test_no_torch_outside_nn_and_tl(name: str) -> None:
 def test_every_public_name_is_there() -> None:
     for part in ("io", "pp", "tl", "pl", "nn", "datasets", "metrics"):
         module = getattr(histoscribe, part)
-        assert module.__all__ == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)
     assert histoscribe.__version__
     with pytest.raises(AttributeError, match="nothing"):
@@ -47,8 +47,14 @@ def test_imports_inside_are_relative(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.name not in ("_keys.py", "_record.py")], ids=lambda p: p.name)
 def test_slot_names_stand_in_keys_alone(path: Path) -> None:
-    code = re.sub(r'"""[\s\S]*?"""', "", path.read_text())
-    assert not re.findall(r"\.(?:obsm|obsp|obs|uns|layers)\[[\"']", code)
+    named = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Subscript)
+        and getattr(node.value, "attr", "") in ("obsm", "obsp", "obs", "uns", "layers")
+        and isinstance(node.slice, ast.Constant)
+    ]
+    assert named == []
 
 
 def test_nothing_but_the_package_lies_under_src() -> None:

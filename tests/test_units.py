@@ -41,6 +41,8 @@ def test_sections_by_column_or_the_only_library() -> None:
     assert list(sections(adata)) == ["toy_1"]
     del adata.obs["library_id"]
     assert list(sections(adata)) == ["toy_1"]
+    with pytest.raises(MissingError, match="slide"):
+        sections(adata, "slide")
     adata.uns["spatial"]["other"] = {}
     with pytest.raises(MissingError, match="library_key="):
         sections(adata)

@@ -84,8 +84,9 @@ def _hires(adata: AnnData, name: str, mpp: float | None, tried: list[Path]) -> L
     factor = entry.get(LibraryKeys.SCALEFACTORS, {}).get(LibraryKeys.HIRES_SCALE)
     where = f"uns['spatial'][{name!r}]['scalefactors']['tissue_hires_scalef']"
     scale = _positive(factor, where)
-    size = f"{mpp / scale:.3g} um per pixel" if mpp is not None else f"{scale:.3g} of full resolution, um unknown"
-    warnings.warn(f"image of {name!r}: {missing}; images['hires'] is used ({size})", UserWarning, stacklevel=4)
+    if tried or entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.SCALE) != scale:  # else hires is the linked image
+        size = f"{mpp / scale:.3g} um per pixel" if mpp is not None else f"{scale:.3g} of full resolution, um unknown"
+        warnings.warn(f"image of {name!r}: {missing}; images['hires'] is used ({size})", UserWarning, stacklevel=4)
     return Located(_eight_bit(np.asarray(image)), scale, mpp)
 
 

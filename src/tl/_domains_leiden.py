@@ -16,6 +16,7 @@ from .._record import AnnDatas, Targets, require
 from ._domains import Labels, check_count, stacked, written
 
 _STEPS = 25
+_LOWEST = 1e-3  # resolution at which a connected graph is one domain
 
 
 def domains_leiden(
@@ -156,22 +157,19 @@ def _leiden(graph: sp.csr_matrix, resolution: float, random_state: int) -> Label
 
 def search(cluster: Callable[[float], Labels], n_domains: int) -> tuple[Labels, float]:
     """Bisect the resolution for a number of domains; the closest labelling seen, with a warning if it is not exact."""
-    low, high = 1e-3, 1.0
-    best: tuple[int, float, Labels] | None = None
+    low, resolution = _LOWEST, 1.0
+    high: float | None = None
+    best = (0, resolution, np.empty(0, dtype=np.int64))
     for _ in range(_STEPS):
-        middle = float(np.sqrt(low * high)) if best is not None else high
-        labels = cluster(middle)
+        labels = cluster(resolution)
         n = len(np.unique(labels))
-        if best is None or abs(n - n_domains) < abs(best[0] - n_domains):
-            best = (n, middle, labels)
         if n == n_domains:
-            return labels, middle
-        if n < n_domains:
-            low = middle
-            high = high if high > middle else 4 * middle
-        else:
-            high = middle
-    n, resolution, labels = best if best is not None else (0, 1.0, np.empty(0, dtype=np.int64))
+            return labels, resolution
+        if abs(n - n_domains) < abs(best[0] - n_domains):
+            best = (n, resolution, labels)
+        low, high = (resolution, high) if n < n_domains else (low, resolution)
+        resolution = 4 * low if high is None else float(np.sqrt(low * high))
+    n, resolution, labels = best
     msg = f"n_domains={n_domains} was not reached: the closest is {n}, at resolution {resolution:.3g}"
     warnings.warn(msg, UserWarning, stacklevel=3)
     return labels, resolution

@@ -17,7 +17,7 @@ from .._sections import positions, section_mpp, sections
 from .._units import to_um
 from ..nn._data import Batch
 
-_LEAST_HELD_OUT = 16
+_LEAST_HELD_OUT, _MOST_FOR_LEAST = 16, 0.25
 _BLOCKS = 3
 
 
@@ -86,7 +86,7 @@ def _boxes_um(adata: AnnData, library_key: str) -> NDArray[np.float32]:
     """Tiles in um; NaN where there are none: then only a spot itself is known to show the same tissue."""
     if not has(adata, Keys.TILES):
         return np.full((adata.n_obs, 4), np.nan, dtype=np.float32)
-    boxes = np.asarray(adata.obsm[Keys.TILES], dtype=np.float64)
+    boxes = np.array(adata.obsm[Keys.TILES], dtype=np.float64)  # a copy: the slot stays as it is
     for name, rows in sections(adata, library_key).items():
         boxes[rows] = to_um(boxes[rows], section_mpp(adata, name))
     return boxes.astype(np.float32)
@@ -115,10 +115,12 @@ def held_out(
     none = np.zeros(len(rows), dtype=bool)
     if fraction == 0:
         return none
-    if fraction * rows.sum() < _LEAST_HELD_OUT:
-        msg = f"{fraction:g} of {rows.sum()} spots are too few to stop early by; training runs all epochs on all spots"
-        warnings.warn(msg, UserWarning, stacklevel=3)
+    least = _LEAST_HELD_OUT / max(int(rows.sum()), 1)  # a loss over fewer spots is noise
+    if least > _MOST_FOR_LEAST:
+        msg = f"{rows.sum()} spots are too few to hold some out and stop early; training runs all epochs on all of them"
+        warnings.warn(msg, UserWarning, stacklevel=4)
         return none
+    fraction = max(fraction, least)
     xy = np.concatenate([positions(one) for one in adatas])
     return rows & blocks(xy, batch["section"].numpy(), rows, fraction, np.random.default_rng(random_state))
 

@@ -90,9 +90,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     assert _same(first, second)
 
 
-@pytest.mark.parametrize(
-    ("options", "data", "says"), [({"lr": 1e-2}, _data(), "lr"), ({}, _data(70, seed=3), "data")]
-)
+@pytest.mark.parametrize(("options", "data", "says"), [({"lr": 1e-2}, _data(), "lr"), ({}, _data(70, seed=3), "data")])
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path, options: Any, data: Batch, says: str) -> None:
     fit(Net(), _data(), _config(checkpoint_dir=tmp_path))
     with pytest.raises(FileError, match=f"a run with another {says}"):

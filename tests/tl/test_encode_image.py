@@ -1,0 +1,182 @@
+import threading
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from numpy.typing import NDArray
+
+import histoscribe as hs
+from histoscribe._errors import ImageError, MissingError, OptionError
+from histoscribe._keys import Keys, LibraryKeys, valid
+from histoscribe.tl._encode_image import encode_batches, rebatch
+
+pytestmark = pytest.mark.filterwarnings("ignore:image of")  # there is no file: pixels are in uns
+
+
+def _section(name: str = "S1", *, seed: int = 0, channels: int = 3) -> AnnData:
+    """25 spots on an image of 300 x 300 pixels whose colour is the place: red is x, green is y."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:300, :300]
+    image = np.stack([x * 0.8, y * 0.8, np.full_like(x, 40 + seed), x][:channels], axis=-1).astype(np.uint8)
+    if channels == 1:
+        image = image[..., 0]
+    xy = np.stack(np.meshgrid(np.arange(5), np.arange(5)), axis=-1).reshape(-1, 2) * 50 + 40.0
+    xy = xy[rng.permutation(25)]
+    adata = AnnData(np.ones((25, 1), dtype=np.float32), obs=pd.DataFrame(index=[f"{name}{i}" for i in range(25)]))
+    adata.obs[Keys.LIBRARY_ID] = pd.Categorical([name] * 25)
+    adata.obsm[Keys.SPATIAL] = xy
+    adata.obsm[Keys.TILES] = np.column_stack([xy - 20, np.full((25, 2), 40.0)])
+    adata.uns[Keys.LIBRARIES] = {
+        name: {
+            LibraryKeys.IMAGES: {LibraryKeys.HIRES: image},
+            LibraryKeys.SCALEFACTORS: {LibraryKeys.HIRES_SCALE: 1.0, LibraryKeys.SPOT_DIAMETER: 40.0},
+            LibraryKeys.METADATA: {LibraryKeys.MPP: 2.8},  # 40 pixels are 112 um
+        }
+    }
+    return adata
+
+
+@pytest.fixture
+def tiled() -> AnnData:
+    return _section()
+
+
+class Mean:
+    """Mean colour as a user would write an encoder; counts its calls."""
+
+    name, size, mpp, sha256 = "mine", 224, 0.5, "abc"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, tiles: Any) -> NDArray[np.float32]:
+        self.batches.append(len(tiles))
+        return tiles.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
+
+
+def test_each_spot_gets_the_colour_of_its_place(tiled: AnnData) -> None:
+    hs.tl.encode_image(tiled, "mean_rgb")
+    vectors, xy = tiled.obsm[Keys.X_IMAGE] * 255, tiled.obsm[Keys.SPATIAL]
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors[:, :2], (xy - 0.5) * 0.8, atol=1.5)
+    assert tiled.obs[valid(Keys.X_IMAGE)].all()
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 0), (7, 2), (64, 3)])
+def test_batches_and_threads_make_no_difference(tiled: AnnData, batch_size: int, workers: int) -> None:
+    hs.tl.encode_image(tiled, "stain_stats")
+    hs.tl.encode_image(tiled, "stain_stats", batch_size=batch_size, num_workers=workers, key_added="other")
+    np.testing.assert_array_equal(tiled.obsm["other"], tiled.obsm[Keys.X_IMAGE])
+
+
+def test_spot_without_a_box_stays_as_a_zero_row(tiled: AnnData) -> None:
+    tiled.obsm[Keys.TILES][[2, 9]] = np.nan
+    hs.tl.encode_image(tiled, "mean_rgb")
+    assert np.flatnonzero(~tiled.obs[valid(Keys.X_IMAGE)].to_numpy()).tolist() == [2, 9]
+    assert (tiled.obsm[Keys.X_IMAGE][[2, 9]] == 0).all()
+    assert (tiled.obsm[Keys.X_IMAGE][[0, 1, 3]] > 0).all()
+
+
+def test_sections_of_one_anndata_and_a_list_are_the_same(tiled: AnnData) -> None:
+    import anndata as ad
+
+    other = _section("S2", seed=30)
+    both = ad.concat([tiled, other], uns_merge="unique")[np.random.default_rng(1).permutation(50)].copy()
+    hs.tl.encode_image([tiled, other], "mean_rgb")
+    hs.tl.encode_image(both, "mean_rgb")
+    expected = pd.DataFrame(np.vstack([s.obsm[Keys.X_IMAGE] for s in (tiled, other)])).set_axis(
+        [*tiled.obs_names, *other.obs_names]
+    )
+    np.testing.assert_array_equal(both.obsm[Keys.X_IMAGE], expected.loc[both.obs_names])
+    assert not np.allclose(tiled.obsm[Keys.X_IMAGE][:, 2], other.obsm[Keys.X_IMAGE][:, 2])
+    assert set(both.uns[Keys.RECORD]["obsm.X_image"]["hashes"]) == {"encoder", "image.S1", "image.S2"}
+
+
+def test_record_names_encoder_and_image(tiled: AnnData) -> None:
+    hs.tl.encode_image(tiled, "mean_rgb")
+    record = tiled.uns[Keys.RECORD]["obsm.X_image"]
+    assert record["by"] == "tl.encode_image"
+    assert record["params"]["encoder"] == "mean_rgb"
+    assert record["hashes"]["encoder"] == hs.nn.ENCODERS["mean_rgb"]().sha256
+    assert len(record["hashes"]["image.S1"]) == 64
+
+
+def test_own_encoder_is_used_in_full_batches(tiled: AnnData) -> None:
+    encoder = Mean()
+    copy = hs.tl.encode_image(tiled, encoder, batch_size=10, copy=True)
+    assert isinstance(copy, AnnData)
+    assert encoder.batches == [10, 10, 5]
+    assert copy.obsm[Keys.X_IMAGE].shape == (25, 3)
+    assert Keys.X_IMAGE not in tiled.obsm
+
+
+def test_tiles_at_another_scale_warn_with_the_right_size(tiled: AnnData) -> None:
+    tiled.obsm[Keys.TILES][:, 2:] = 80
+    with pytest.warns(UserWarning, match=r"1\.00 um per pixel.*made for 0\.5.*size_um=112"):
+        hs.tl.encode_image(tiled, "mean_rgb")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options", "error", "says"),
+    [
+        ("stain_stat", {}, MissingError, "Did you mean stain_stats"),
+        (object(), {}, OptionError, "encoder: found .* without"),
+        (Mean, {}, OptionError, "encoder: found"),
+        ("mean_rgb", {"batch_size": 0}, OptionError, "batch_size: found 0"),
+        ("mean_rgb", {"num_workers": -1}, OptionError, "num_workers"),
+        ("mean_rgb", {"tiles_key": "boxes"}, MissingError, r"obsm\['boxes'\].*pp\.tile"),
+    ],
+)
+def test_bad_input_changes_nothing(tiled: AnnData, encoder: Any, options: Any, error: Any, says: str) -> None:
+    with pytest.raises(error, match=says):
+        hs.tl.encode_image(tiled, encoder, **options)
+    assert list(tiled.obsm) == [Keys.SPATIAL, Keys.TILES]
+    assert Keys.RECORD not in tiled.uns
+
+
+def test_image_of_other_channels_is_refused() -> None:
+    with pytest.raises(ImageError, match="8-bit RGB"):
+        hs.tl.encode_image(_section(channels=1), "mean_rgb")
+
+
+def test_all_boxes_nan_is_an_error(tiled: AnnData) -> None:
+    tiled.obsm[Keys.TILES][:] = np.nan
+    with pytest.raises(OptionError, match=r"obsm\['tiles'\]: found .* 0 finite boxes"):
+        hs.tl.encode_image(tiled, "mean_rgb")
+
+
+def test_failure_in_the_second_section_leaves_the_first_as_it_was(tiled: AnnData) -> None:
+    broken = _section("S2")
+    broken.uns[Keys.LIBRARIES] = {}
+    with pytest.raises(MissingError):
+        hs.tl.encode_image([tiled, broken], "mean_rgb")
+    assert Keys.X_IMAGE not in tiled.obsm
+
+
+@pytest.mark.parametrize("sizes", [[3, 4, 5], [12], [1] * 12, []])
+@pytest.mark.parametrize("size", [1, 5, 20])
+def test_rebatch_cuts_and_joins_in_order(sizes: list[int], size: int) -> None:
+    ends = np.cumsum([0, *sizes])
+    parts = [(np.arange(a, b), np.arange(a, b) * 10) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    found = list(rebatch(iter(parts), size))
+    assert [i for index, _ in found for i in index] == list(range(sum(sizes)))
+    assert all((batch == index * 10).all() for index, batch in found)
+    assert all(len(index) == size for index, _ in found[:-1])
+
+
+def test_threads_hold_few_batches_at_a_time() -> None:
+    taken = 0
+    lock = threading.Lock()
+
+    def tiles() -> Any:
+        nonlocal taken
+        for i in range(100):
+            with lock:
+                taken += 1
+            yield np.array([i]), np.zeros((1, 2))
+
+    for done, (index, _) in enumerate(encode_batches(tiles(), lambda batch: batch, 2)):
+        assert index[0] == done
+        assert taken - done <= 6
