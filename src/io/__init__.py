@@ -1,12 +1,12 @@
 """Files in, files out: slide images, readers of sections, gene sets, SpatialData."""
 
 from ._gmt import read_gmt
-from ._image import SlideImage, open_image
 from ._slide import tile_slide
 from ._spatialdata import from_spatialdata
 from ._st import read_st
 from ._to_spatialdata import to_spatialdata
 from ._visium import read_visium
+from .image import SlideImage, open_image
 
 __all__ = [
     "SlideImage",

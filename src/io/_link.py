@@ -12,8 +12,8 @@ from .._files import atomic
 from .._keys import LibraryKeys
 from .._settings import settings
 from .._units import check_mpp
-from ._image import SlideImage, open_image
 from ._text import existing
+from .image import SlideImage, open_image
 
 log = logging.getLogger("histoscribe")
 

@@ -13,10 +13,10 @@ from .._keys import Keys, LibraryKeys, slug
 from .._record import write
 from .._units import to_px
 from ._grid import grid, tissue_share
-from ._image import open_image
 from ._link import as_uint8_rgb, entry, given_mpp
 from ._text import existing
 from ._tissue import tissue_mask_of
+from .image import open_image
 
 log = logging.getLogger("histoscribe")
 

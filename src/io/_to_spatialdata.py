@@ -13,8 +13,8 @@ from .._keys import LibraryKeys
 from .._record import each
 from .._sections import library, metadata, positions, sections
 from .._units import pitch
-from ._image import SlideImage, open_image
-from ._locate import locate_image
+from .image import SlideImage, open_image
+from .image._locate import locate_image
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from histoscribe._errors import FileError, MissingError
-from histoscribe.nn import FUSIONS, MODELS, Contrastive, Model, load
-from histoscribe.nn import _save
+from histoscribe.nn import FUSIONS, MODELS, Contrastive, Model, _save, load
 from histoscribe.nn._seed import seeded
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import ImageError
+from ..._errors import ImageError
 from ._array import digest
 from ._pixels import over_white
 from ._source import Level, Source

@@ -153,7 +153,9 @@ def test_each_segment_is_decoded_once_and_in_file_order(
         return decode
 
     monkeypatch.setattr(tifffile.TiffPage, "decode", property(counting))
-    monkeypatch.setattr("histoscribe.io._tiff._BYTES_AT_ONCE", 50_000)  # a few tiles: order counts beyond one reading
+    monkeypatch.setattr(
+        "histoscribe.io.image._tiff._BYTES_AT_ONCE", 50_000
+    )  # a few tiles: order counts beyond one reading
     corner = np.random.default_rng(0).uniform(-50, [650, 550], (150, 2))
     with open_image(pyramid) as opened:
         rows = [rows for rows, _ in opened.read_tiles(np.hstack([corner, np.full((150, 2), extent)]), 40)]

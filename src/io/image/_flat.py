@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from .._errors import ImageError
-from .._files import sha256
+from ..._errors import ImageError
+from ..._files import sha256
 from ._broken import decoding, too_large
 from ._pixels import over_white
 from ._source import Level, Source, grid

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from histoscribe.io._resample import resample, windows_of
+from histoscribe.io.image._resample import resample, windows_of
 
 
 def triangle(image: NDArray, box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:

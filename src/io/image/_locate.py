@@ -9,11 +9,11 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import ImageError, MissingError, ScaleError
-from .._keys import Keys, LibraryKeys
-from .._record import require
-from .._sections import library, metadata, sections
-from .._units import check_mpp
+from ..._errors import ImageError, MissingError, ScaleError
+from ..._keys import Keys, LibraryKeys
+from ..._record import require
+from ..._sections import library, metadata, sections
+from ..._units import check_mpp
 
 
 @dataclass(frozen=True)

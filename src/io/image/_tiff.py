@@ -8,8 +8,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from .._errors import ImageError
-from .._files import sha256
+from ..._errors import ImageError
+from ..._files import sha256
 from ._broken import broken, check_size, decoding
 from ._pixel_size import LOOKED, pixel_sizes
 from ._pixels import background

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from histoscribe.io._source import Level, grid
-from histoscribe.io._sweep import sweep
+from histoscribe.io.image._source import Level, grid
+from histoscribe.io.image._sweep import sweep
 
 
 class Counted(Level):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from histoscribe.io import SlideImage, open_image
-from histoscribe.io._array import open_array
-from histoscribe.io._patches import region
+from histoscribe.io.image._array import open_array
+from histoscribe.io.image._patches import region
 
 SIZES = [(1003, 777), (640, 512), (901, 1001)]
 

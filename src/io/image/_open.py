@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from .._errors import FileError, ImageError, ScaleError
-from .._units import is_plausible_mpp
+from ..._errors import FileError, ImageError, ScaleError
+from ..._units import is_plausible_mpp
 from ._array import open_array
 from ._flat import open_flat
 from ._source import Source

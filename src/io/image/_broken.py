@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from .._errors import HistoscribeError, ImageError
+from ..._errors import HistoscribeError, ImageError
 
 # tifffile and imagecodecs document no base class; this is what damaged headers and segments were seen to raise.
 _DECODING = (

@@ -12,8 +12,8 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import ImageError, OptionError
-from .._units import check_mpp
+from ..._errors import ImageError, OptionError
+from ..._units import check_mpp
 from ._locate import locate_image
 from ._open import missing_mpp, open_source, stated_mpp
 from ._patches import batches, region
