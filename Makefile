@@ -29,7 +29,7 @@ tutorials: $(VENV)/test.done  ## run the notebooks as a user would
 	$(BIN)/python scripts/run_tutorials.py
 
 docs: $(VENV)/test.done
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	PYTHONWARNINGS=ignore $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: $(VENV)/test.done  ## measure, and write the tables of docs/results
 	$(BIN)/python benchmarks/run.py

@@ -18,10 +18,10 @@ mpl.use("Agg")
 # Layer markers of the olfactory bulb, from the literature: its arrays measured 1,000 genes of mouse, for which there
 # is no Hallmark file with a known hash.
 BULB_LAYERS = {
-    "granule": ["Penk", "Pcp4", "Meis2", "Gng4", "Atp2b4", "Nrgn"],
-    "mitral": ["Cdhr1", "Slc17a7", "Reln", "Eomes", "Uchl1", "Nefl", "Nefm", "Thy1"],
-    "glomerular": ["Th", "Calb1", "Calb2", "Cck", "Doc2g", "Fabp7"],
-    "nerve": ["Omp", "S100a5", "Fabp7", "Npy", "Apod", "Ptgds", "Mgst1", "Gfap"],
+    "nerve": ["Npy", "Apod", "Ptgds", "S100a5", "Fabp7", "Kctd12"],
+    "glomerular": ["Cck", "Calb2", "Doc2g", "Reln", "Nmb", "Apoe"],
+    "mitral": ["Cdhr1", "Slc17a7", "Uchl1", "Nefl", "Thy1", "Snap25"],
+    "granule": ["Penk", "Pcp4", "Meis2", "Gng4", "Synpr", "Nrgn"],
 }
 
 

@@ -8,7 +8,7 @@ from .._errors import OptionError
 
 
 def effective_rank(x: Any) -> float:
-    """Number of dimensions that vectors really use: exp of the entropy of their singular values' shares.
+    """Count the dimensions that vectors really use: exp of the entropy of their singular values' shares.
 
     Roy and Vetterli 2007. Columns are centred first, so that a common offset counts for nothing; vectors that are all
     the same have rank 0.

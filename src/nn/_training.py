@@ -71,7 +71,8 @@ class Training(LightningModule):
 
     def _epoch(self) -> int:
         # Not current_epoch: that is one behind while a resumed run starts its workers.
-        return self.trainer.fit_loop.epoch_progress.current.processed
+        done: Any = self.trainer.fit_loop.epoch_progress.current
+        return done.processed
 
     def _loader(self, rows: Any, *, shuffle: bool) -> DataLoader[Batch]:
         batches = self._batches(rows, shuffle=shuffle)

@@ -1,5 +1,10 @@
 """The neighbour graph of spots, in micrometres and never across sections."""
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -117,16 +122,30 @@ def symmetric_graph(
 
 
 def _squidpy_distances(shadow: AnnData, n_neighbors: int, radius_um: float | None) -> sp.csr_matrix:
-    import squidpy as sq
-
     options: dict[str, Any] = {"spatial_key": "xy", "library_key": "section", "copy": True}
-    if hasattr(sq.gr, "spatial_neighbors_knn"):
-        result = (
-            sq.gr.spatial_neighbors_knn(shadow, n_neighs=n_neighbors, **options)
-            if radius_um is None
-            else sq.gr.spatial_neighbors_radius(shadow, radius=radius_um, **options)
-        )
-    else:  # squidpy before 1.8
-        reach = {"n_neighs": n_neighbors} if radius_um is None else {"radius": radius_um}
-        result = sq.gr.spatial_neighbors(shadow, coord_type="generic", **reach, **options)
+    with _quiet():
+        import squidpy as sq
+
+        if not hasattr(sq.gr, "spatial_neighbors_knn"):  # before 1.8
+            reach = {"n_neighs": n_neighbors} if radius_um is None else {"radius": radius_um}
+            result = sq.gr.spatial_neighbors(shadow, coord_type="generic", **reach, **options)
+        elif radius_um is None:
+            result = sq.gr.spatial_neighbors_knn(shadow, n_neighs=n_neighbors, **options)
+        else:
+            result = sq.gr.spatial_neighbors_radius(shadow, radius=radius_um, **options)
     return sp.csr_matrix(result[1], dtype=np.float64)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what squidpy says at import and at every call."""
+    logger = logging.getLogger("spatialdata._logging")  # the one that squidpy uses
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("spatialdata._logging")  # sets its level when imported
+        level = logger.level
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

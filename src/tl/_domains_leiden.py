@@ -16,6 +16,7 @@ from .._record import AnnDatas, Targets, require
 from ._domains import Labels, check_count, stacked, written
 
 _STEPS = 25
+_GRAPH, _LABELS = "connectivities", "leiden"  # scanpy's names
 _LOWEST = 1e-3  # resolution at which a connected graph is one domain
 
 
@@ -121,7 +122,7 @@ def _graph(x: NDArray[np.float64], n_neighbors: int, random_state: int) -> sp.cs
 
     holder = AnnData(obs=pd.DataFrame(index=[str(i) for i in range(len(x))]), obsm={"x": x})
     sc.pp.neighbors(holder, n_neighbors=n_neighbors, use_rep="x", random_state=random_state)
-    return holder.obsp["connectivities"]
+    return holder.obsp[_GRAPH]
 
 
 def _spatial(adatas: Sequence[AnnData], ok: NDArray[np.bool_]) -> sp.csr_matrix:
@@ -151,8 +152,9 @@ def _leiden(graph: sp.csr_matrix, resolution: float, random_state: int) -> Label
         directed=False,
         flavor="igraph",
         n_iterations=2,
+        key_added=_LABELS,
     )
-    return holder.obs["leiden"].astype(int).to_numpy()
+    return holder.obs[_LABELS].astype(int).to_numpy()
 
 
 def search(cluster: Callable[[float], Labels], n_domains: int) -> tuple[Labels, float]:

@@ -57,9 +57,8 @@ def embed(
 
     Returns
     -------
-    None, or the copy. ``"both"`` writes ``obsm["X_fused"]`` and, for the modalities that are there,
-    ``obsm["X_fused_image"]`` and ``obsm["X_fused_genes"]``; ``"image"`` or ``"genes"`` writes its own of these alone.
-    Each has its ``obs["<key>_valid"]``; rows without a result are zero.
+    None, or the copy. Writes, for ``"both"``, ``obsm["X_fused"]`` and, of the modalities that are there,
+    ``obsm["X_fused_image"]`` and ``obsm["X_fused_genes"]``; for ``"image"`` or ``"genes"``, its own of these alone. Each has its ``obs["<key>_valid"]``; rows without a result are zero.
 
     Raises
     ------

@@ -10,7 +10,7 @@ def test_overlap_is_that_of_counted_pixels() -> None:
     section = rng.integers(0, 2, 12)
     expected = np.zeros((12, 12))
     canvas = np.zeros((12, 60, 60), dtype=bool)
-    for i, (x, y, w, h) in enumerate(boxes + [10, 10, 0, 0]):
+    for i, (x, y, w, h) in enumerate(boxes + np.array([10, 10, 0, 0])):
         canvas[i, y : y + h, x : x + w] = True
     for i in range(12):
         for j in range(12):

@@ -83,7 +83,7 @@ def test_blobs_are_those_of_regionprops() -> None:
 def test_nuclei_larger_than_nuclei_are_not_counted() -> None:
     plane = np.zeros((224, 224))
     plane[20:120, 20:120] = 1.0  # 2500 um²
-    assert nuclei(plane, 0.5)["nuclei_per_mm2"] == 0
+    assert nuclei(plane, np.ones((224, 224), dtype=bool), 0.5)["nuclei_per_mm2"] == 0
 
 
 @pytest.mark.parametrize("name", list(ENCODERS))

@@ -7,8 +7,6 @@ from anndata import AnnData
 import histoscribe as hs
 from histoscribe._errors import OptionError
 
-pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
-
 
 def _loop(xy: np.ndarray, section: np.ndarray, k: int) -> np.ndarray:
     n = len(xy)

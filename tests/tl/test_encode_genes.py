@@ -78,6 +78,7 @@ def test_fitting_on_several_sections_takes_shared_genes_in_the_order_of_the_firs
     assert model.meta["genes"] == [f"G{i}" for i in range(45)]
     assert model.meta["n_spots"] == 100
     copies = hs.tl.encode_genes([genes, other], model, copy=True)
+    assert isinstance(copies, list)
     assert [c.obsm[Keys.X_GENES].shape for c in copies] == [(60, 5), (40, 5)]
     assert Keys.X_GENES not in genes.obsm
 

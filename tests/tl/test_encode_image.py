@@ -1,3 +1,4 @@
+import itertools
 import threading
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_failure_in_the_second_section_leaves_the_first_as_it_was(tiled: AnnData
 @pytest.mark.parametrize("size", [1, 5, 20])
 def test_rebatch_cuts_and_joins_in_order(sizes: list[int], size: int) -> None:
     ends = np.cumsum([0, *sizes])
-    parts = [(np.arange(a, b), np.arange(a, b) * 10) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    parts = [(np.arange(a, b), np.arange(a, b) * 10) for a, b in itertools.pairwise(ends)]
     found = list(rebatch(iter(parts), size))
     assert [i for index, _ in found for i in index] == list(range(sum(sizes)))
     assert all((batch == index * 10).all() for index, batch in found)

@@ -149,7 +149,7 @@ class _Branch(nn.Module):
         return self.whiten(self.scale(x))
 
     def filled(self, x: Tensor, present: Tensor, other: Tensor) -> Tensor:
-        """The same, predicted from the other modality's joint-space vectors where this one is missing."""
+        """Fill in the half of rows without this modality, predicted from the other's joint-space vectors."""
         # A prediction is shorter than what it predicts; at another length than the rest, it would cluster apart.
         predicted = F.normalize(self.fill(other), dim=-1)
         return torch.where(present[:, None], self.half_of(x), predicted)

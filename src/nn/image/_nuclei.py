@@ -4,29 +4,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.filters import threshold_otsu
 from skimage.measure import label
 
-_SMOOTH_UM = 0.75
+_SMOOTH_UM, _AROUND_UM = 0.75, 12.5
 _AREA_UM2 = (8.0, 400.0)  # smaller is dust or a fragment, larger a clump or a fold
 _LEAST_STAIN = 0.15  # haematoxylin above which a pixel can be nucleus at all: glass has noise, not nuclei
 
 
-def nuclei(haematoxylin: NDArray[np.floating], mpp: float) -> dict[str, float]:
+def nuclei(haematoxylin: NDArray[np.floating], tissue: NDArray[np.bool_], mpp: float) -> dict[str, float]:
     """Measure number, area, shape and stain of nuclei; zeros where there are none.
 
     Parameters
     ----------
     haematoxylin
         Density of the stain (rows, columns).
+    tissue
+        Pixels that are not glass.
     mpp
         Micrometres per pixel.
     """
-    smooth = gaussian_filter(haematoxylin, _SMOOTH_UM / mpp)
-    level = threshold_otsu(smooth) if np.ptp(smooth) > 1e-6 else np.inf
-    labels = label(smooth > max(level, _LEAST_STAIN), connectivity=1)
-    area, eccentricity, density = blobs(labels, haematoxylin)
+    area, eccentricity, density = blobs(segment(haematoxylin, tissue, mpp), haematoxylin)
     area = area * mpp**2
     kept = (area >= _AREA_UM2[0]) & (area <= _AREA_UM2[1])
     area, eccentricity, density = area[kept], eccentricity[kept], density[kept]
@@ -42,6 +41,20 @@ def nuclei(haematoxylin: NDArray[np.floating], mpp: float) -> dict[str, float]:
         "nuclei_h_mean": float(density.mean()) if some else 0.0,
         "nuclei_h_std": float(density.std()) if some else 0.0,
     }
+
+
+def segment(haematoxylin: NDArray[np.floating], tissue: NDArray[np.bool_], mpp: float) -> NDArray[np.integer]:
+    """Label what is darker than Otsu's threshold of the tissue and than its surroundings.
+
+    The surroundings part nuclei that touch; glass has no say in the threshold, or all tissue would be nucleus beside it.
+    """
+    smooth = gaussian_filter(haematoxylin, _SMOOTH_UM / mpp)
+    values = smooth[tissue]
+    if values.size == 0 or np.ptp(values) < 1e-6:
+        return np.zeros(haematoxylin.shape, dtype=np.intp)
+    around = uniform_filter(smooth, round(_AROUND_UM / mpp))
+    level = max(threshold_otsu(values), _LEAST_STAIN)
+    return label(smooth > np.maximum(around, level), connectivity=1)
 
 
 def blobs(labels: NDArray[np.integer], values: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:

@@ -8,7 +8,7 @@ from skimage.color import hed_from_rgb
 
 from ._encoder import Tiles
 
-_BACKGROUND = 0.1  # optical density below which a pixel is glass
+BACKGROUND = 0.1  # optical density below which a pixel is glass
 _STAINS = ("h", "e", "res")
 _STEP = 2  # quantiles from every second pixel each way: a quarter of the time, the same within 0.01
 
@@ -28,7 +28,13 @@ def unmix(planes: Tiles) -> NDArray[np.float32]:
     return (hed_from_rgb.T.astype(np.float32) @ density).reshape(planes.shape)
 
 
-def colour(planes: Tiles) -> dict[str, float]:
+def optical_density(planes: Tiles) -> NDArray[np.float32]:
+    """Mean of the three channels' optical density (rows, columns)."""
+    red, green, blue = np.take(_density(), planes)
+    return (red + green + blue) / 3
+
+
+def colour(planes: Tiles, density: NDArray[np.float32]) -> dict[str, float]:
     """Mean and spread of each channel, saturation, and how much of the tile is tissue."""
     stats: dict[str, float] = {}
     for name, plane in zip("rgb", planes, strict=True):
@@ -36,14 +42,12 @@ def colour(planes: Tiles) -> dict[str, float]:
     red, green, blue = planes
     high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
     saturation = (high - low) / np.maximum(high, 1).astype(np.float32)
-    red, green, blue = np.take(_density(), planes)
-    density = (red + green + blue) / 3
     return stats | {
         "saturation_mean": float(saturation.mean()),
         "saturation_std": float(saturation.std()),
         "density_mean": float(density.mean()),
         "density_std": float(density.std()),
-        "tissue_fraction": float((density > _BACKGROUND).mean()),
+        "tissue_fraction": float((density > BACKGROUND).mean()),
     }
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ._encoder import Recipe, Tiles, check_tiles
 from ._nuclei import nuclei
-from ._stain import colour, stain, unmix
+from ._stain import BACKGROUND, colour, optical_density, stain, unmix
 from ._texture import gradient, local_pattern, texture
 
 _Stats = dict[str, float]
@@ -40,13 +40,14 @@ def _describe(tile: Tiles, mpp: float) -> _Stats:
     planes = np.ascontiguousarray(np.moveaxis(tile, 2, 0))  # 3 rows columns: sums over a last axis of 3 are slow
     red, green, blue = planes.astype(np.float32)
     grey, stains = (red + green + blue) / 3, unmix(planes)
+    density = optical_density(planes)
     parts: list[_Stats] = [
-        colour(planes),
+        colour(planes, density),
         stain(stains),
         texture(grey),
         local_pattern(grey),
         gradient(grey, "grey"),
         gradient(stains[0], "h"),
-        nuclei(stains[0], mpp),
+        nuclei(stains[0], density > BACKGROUND, mpp),
     ]
     return {name: value for part in parts for name, value in part.items()}
