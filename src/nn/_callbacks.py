@@ -11,8 +11,6 @@ from .._errors import FileError
 from .._files import atomic
 from .._progress import progress
 
-CHECKPOINT = "last.ckpt"
-
 
 class History(Callback):
     """Numbers of each epoch."""
@@ -25,11 +23,13 @@ class History(Callback):
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.epochs.append({"epoch": trainer.current_epoch, **values, "lr": rate})
 
-    def state_dict(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, and what a worker process hands back."""
         return {"epochs": copy.deepcopy(self.epochs)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epochs = state_dict["epochs"]
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.epochs = copy.deepcopy(state["epochs"])
 
 
 class Best(Callback):
@@ -50,45 +50,31 @@ class Best(Callback):
         if self.patience is not None and self.waited >= self.patience:
             trainer.should_stop = True
 
-    def state_dict(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """Return what a resumed run needs, and what a worker process hands back."""
         return {"loss": self.loss, "waited": self.waited, "weights": self.weights}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.loss, self.waited, self.weights = state_dict["loss"], state_dict["waited"], state_dict["weights"]
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.loss, self.waited, self.weights = state["loss"], state["waited"], state["weights"]
 
 
 class Checkpoint(Callback):
-    """Writes ``last.ckpt`` after each epoch, and checks that it is on disk: a full or read-only disk can be silent.
+    """Writes ``last.ckpt`` after each epoch, and checks that it is on disk: a full or read-only disk can be silent."""
 
-    Parameters
-    ----------
-    folder
-        Where.
-    of
-        What the run depends on; a checkpoint of another run is refused.
-    """
-
-    def __init__(self, folder: Path, of: dict[str, Any]) -> None:
-        self.folder, self.of = folder, of
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        path = self.folder / CHECKPOINT
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(self.path)  # takes part, writes nothing
+            return
         try:
-            with atomic(path) as beside:
+            with atomic(self.path) as beside:
                 trainer.save_checkpoint(beside)
         except OSError as error:
             fix = "Choose a folder that can be written to, with space left."
-            raise FileError(str(path), found=str(error), expected="a checkpoint on disk", fix=fix) from error
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self.of)
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        off = [name for name in self.of if state_dict.get(name) != self.of[name]]
-        if off:
-            found = f"a run with another {', '.join(off)}"
-            fix = "Resume with the same data and options, or start anew with resume=False."
-            raise FileError(str(self.folder / CHECKPOINT), found=found, expected="this run", fix=fix)
+            raise FileError(str(self.path), found=str(error), expected="a checkpoint on disk", fix=fix) from error
 
 
 class Bar(Callback):

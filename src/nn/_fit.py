@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from ._callbacks import CHECKPOINT, Bar, Best, Checkpoint, History
+from ._callbacks import Bar, Best, Checkpoint, History
 from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
@@ -24,6 +24,7 @@ from ._training import Training, diverged
 
 # What may differ between a run and its continuation.
 _FREE = {"num_workers", "accelerator", "devices", "strategy", "checkpoint_dir", "resume"}
+_CHECKPOINT = "last.ckpt"
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -68,17 +69,14 @@ def fit(
     rows = _rows(train)
     held_out = None if val is None else _rows(val)
     history, best = History(), Best(module, config.patience)
-    callbacks = [history, *([] if held_out is None else [best]), Bar()]
-    checkpoint = None
-    if config.checkpoint_dir is not None:
-        folder = Path(config.checkpoint_dir)
-        callbacks.append(Checkpoint(folder, _identity(module, rows, config)))
-        checkpoint = folder / CHECKPOINT if config.resume and (folder / CHECKPOINT).is_file() else None
+    path = None if config.checkpoint_dir is None else Path(config.checkpoint_dir) / _CHECKPOINT
+    callbacks = [history, *([] if held_out is None else [best]), Bar(), *([] if path is None else [Checkpoint(path)])]
     module.train()  # Lightning keeps the mode that it finds
-    training = Training(module, rows, held_out, config)
+    training = Training(module, rows, held_out, config, identity=_identity(module, rows, config))
+    training.carried = {"history": history, "best": best}
     with _quiet(), _switches_kept(), seeded(config.random_state):
         trainer = _trainer(config, device, callbacks)
-        _run(trainer, training, checkpoint)
+        _run(trainer, training, path if config.resume and path is not None and path.is_file() else None)
     module.cpu()
     if best.weights:
         module.load_state_dict(best.weights)

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from .._errors import TrainingError
+from .._errors import FileError, TrainingError
 from ._config import TrainConfig
 from ._data import Batch, Batches
 from ._seed import reseed
@@ -25,12 +25,36 @@ class Training(LightningModule):
         Rows to learn from, and those to stop early by (or None).
     config
         Options.
+    identity
+        What the run depends on; a checkpoint of another run is refused.
     """
 
-    def __init__(self, module: Any, train: Dataset[Batch], val: Dataset[Batch] | None, config: TrainConfig) -> None:
+    def __init__(
+        self, module: Any, train: Dataset[Batch], val: Dataset[Batch] | None, config: TrainConfig, *, identity: Any
+    ) -> None:
         super().__init__()
         self.module = module
-        self.train_rows, self.val_rows, self.config = train, val, config
+        self.train_rows, self.val_rows, self.config, self.identity = train, val, config, identity
+        self.carried: dict[str, Any] = {}
+
+    def get_extra_state(self) -> dict[str, Any]:
+        # Callbacks' own states would not come back from the processes of a distributed run; the module's do.
+        return {name: held.state() for name, held in self.carried.items()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        for name, held in self.carried.items():
+            held.restore(state[name])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["identity"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        found = checkpoint.get("identity", {})
+        off = [name for name, value in self.identity.items() if found.get(name) != value]
+        if off:
+            fix = "Resume with the same data and options, or start anew with resume=False."
+            found = f"the checkpoint of a run with another {', '.join(off)}"
+            raise FileError(str(self.config.checkpoint_dir), found=found, expected="this run", fix=fix)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.module.loss(batch)

@@ -161,17 +161,16 @@ def search(cluster: Callable[[float], Labels], n_domains: int) -> tuple[Labels, 
     """Bisect the resolution for a number of domains; the closest labelling seen, with a warning if it is not exact."""
     low, resolution = _LOWEST, 1.0
     high: float | None = None
-    best = (0, resolution, np.empty(0, dtype=np.int64))
+    tried: list[tuple[int, float, Labels]] = []
     for _ in range(_STEPS):
         labels = cluster(resolution)
         n = len(np.unique(labels))
         if n == n_domains:
             return labels, resolution
-        if abs(n - n_domains) < abs(best[0] - n_domains):
-            best = (n, resolution, labels)
+        tried.append((n, resolution, labels))
         low, high = (resolution, high) if n < n_domains else (low, resolution)
         resolution = 4 * low if high is None else float(np.sqrt(low * high))
-    n, resolution, labels = best
+    n, resolution, labels = min(tried, key=lambda one: abs(one[0] - n_domains))
     msg = f"n_domains={n_domains} was not reached: the closest is {n}, at resolution {resolution:.3g}"
     warnings.warn(msg, UserWarning, stacklevel=3)
     return labels, resolution

@@ -98,6 +98,27 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path, options: Any, data
         fit(Net(), data, _config(checkpoint_dir=tmp_path, resume=True, **options))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_processes_train_one_model_and_hand_back_all_of_it(tmp_path: Path) -> None:
+    net, val = Net(), _data(100, seed=1)
+    config = _config(epochs=30, lr=1e-2, devices=2, strategy="ddp_fork", checkpoint_dir=tmp_path)
+    history = fit(net, _data(400), config, val=val)
+    losses = [row["val_loss"] for row in history]
+    assert len(losses) == 30
+    assert losses[-1] < 0.1 * losses[0]
+    with torch.no_grad():
+        assert float(net.loss(val)["loss"]) == pytest.approx(min(losses), rel=1e-3)
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_checkpoint_of_another_module_is_refused(tmp_path: Path) -> None:
+    fit(Net(), _data(), _config(checkpoint_dir=tmp_path))
+    other = Net()
+    other.more = nn.Linear(2, 2)
+    with pytest.raises(FileError, match="a run with another module"):
+        fit(other, _data(), _config(checkpoint_dir=tmp_path, resume=True))
+
+
 def test_checkpoint_that_did_not_reach_the_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning.pytorch.Trainer.save_checkpoint", lambda *_, **__: None)
     with pytest.raises(FileError, match=r"last\.ckpt.*expected a checkpoint on disk"):

@@ -125,13 +125,14 @@ def test_search_reaches_the_number_of_domains(wanted: int) -> None:
     np.testing.assert_array_equal(cluster(resolution), labels)
 
 
-def test_search_says_the_closest_it_came() -> None:
+@pytest.mark.parametrize(("reached", "closest"), [((2, 6), 6), ((11, 20), 11), ((1, 1), 1)])
+def test_search_says_the_closest_it_came(reached: tuple[int, int], closest: int) -> None:
     def cluster(resolution: float) -> np.ndarray:
-        return np.arange(100) % (2 if resolution < 0.7 else 6)
+        return np.arange(100) % reached[int(resolution > 0.7)]
 
-    with pytest.warns(UserWarning, match="n_domains=5 was not reached: the closest is 6, at resolution"):
+    with pytest.warns(UserWarning, match=f"n_domains=5 was not reached: the closest is {closest}, at resolution"):
         labels, _ = search(cluster, 5)
-    assert len(np.unique(labels)) == 6
+    assert len(np.unique(labels)) == closest
 
 
 def test_categories_are_by_size_then_first_to_occur() -> None:

@@ -60,7 +60,7 @@ def segment(haematoxylin: NDArray[np.floating], tissue: NDArray[np.bool_], mpp: 
 def blobs(labels: NDArray[np.integer], values: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
     """Area (pixels), eccentricity and mean value of each labelled region, from sums over its pixels.
 
-    As :func:`skimage.measure.regionprops`, which takes a hundred times as long because it visits region by region.
+    As :func:`skimage.measure.regionprops`, which takes ten times as long because it visits region by region.
     """
     y, x = np.nonzero(labels)
     of = labels[y, x] - 1
