@@ -24,9 +24,9 @@ PLANTS = {
 }
 ROWS = {
     "coordinates only": "spatial",
-    "image (stain_stats)": "X_image",
+    "image (stain_stats, standardised)": "X_scaled",
     "genes (PCA)": "X_genes",
-    "image and genes, standardised side by side": "X_side",
+    "first 10 components of either, side by side": "X_side",
     "fused (Contrastive)": "X_fused",
 }
 
@@ -35,7 +35,7 @@ def _section(plant: hs.datasets.Plant, seed: int) -> AnnData:
     adata = hs.datasets.toy(plant=plant, random_state=seed)
     hs.pp.tile(adata)
     hs.tl.encode_image(adata, "stain_stats")
-    hs.tl.encode_genes(adata, hs.tl.fit_pca(adata, n_comps=20))
+    hs.tl.encode_genes(adata, hs.tl.fit_pca(adata))
     hs.tl.fuse(adata, hs.nn.Contrastive(), train=hs.nn.TrainConfig(random_state=seed))
     hs.pp.score_pathways(adata, adata.uns["truth"]["gene_sets"])
     halves = [

@@ -9,7 +9,7 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
-NAMES = ("import_time", "patches", "planted_truth")
+NAMES = ("import_time", "patches", "planted_truth", "whitening")
 
 
 def main() -> None:

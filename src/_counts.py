@@ -1,4 +1,4 @@
-"""Raw counts of an AnnData: found, checked, never guessed; and their plain normalisation."""
+"""Raw counts of an AnnData: found, checked, never guessed."""
 
 import warnings
 from typing import Any
@@ -30,14 +30,6 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
     counts = sp.csr_matrix(values)
     _check_values(adata, name, counts.data)
     return counts
-
-
-def counts_per_10k(counts: sp.csr_matrix) -> sp.csr_matrix:
-    """Scale counts to 10,000 a spot; empty spots stay empty."""
-    total = np.asarray(counts.sum(axis=1)).ravel()
-    scaled = counts.astype(np.float64)
-    scaled.data *= np.repeat(1e4 / np.maximum(total, 1), np.diff(scaled.indptr))
-    return scaled
 
 
 def _find(adata: AnnData, layer: str | None) -> tuple[str, Any]:

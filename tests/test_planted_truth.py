@@ -65,6 +65,7 @@ def test_image_and_genes_meet_in_the_joint_space(plain: AnnData) -> None:
     assert hs.metrics.recall_at_k(image, shuffled, 10) < 2 * chance
 
 
+@pytest.mark.filterwarnings("ignore:n_domains=4 was not reached")  # of noise, Leiden makes what it makes
 def test_without_signal_there_is_nothing_to_find() -> None:
     adata = _fused(hs.datasets.Plant(signal=0.0))
     for rep in ("X_image", "X_genes", "X_fused"):

@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from anndata import AnnData
 from scipy.stats import false_discovery_control
 
-from .._counts import counts_per_10k, raw_counts
+from .._counts import raw_counts
 from .._errors import GenesError, OptionError
+from .._expression import log_cp10k
 from .._keys import Keys, slug, valid
 from .._record import AnnDatas, Targets, write
 from ..datasets import hallmark
@@ -125,7 +126,7 @@ def _section_scores(
     if not scored.all():
         left = [name for name, ok in zip(sets, scored, strict=True) if not ok]
         _log.info("%d of %d gene sets have too few measured genes: %s", len(left), len(sets), left)
-    t, p = ulm(counts_per_10k(counts).log1p(), membership[:, scored])
+    t, p = ulm(log_cp10k(counts), membership[:, scored])
     names = list(sets)
     scores, padj = (pd.DataFrame(np.nan, adata.obs_names, names, dtype=np.float32) for _ in range(2))
     scores.loc[:, scored] = t.astype(np.float32)

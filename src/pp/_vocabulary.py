@@ -4,7 +4,8 @@ from collections import Counter
 
 import numpy as np
 
-from .._counts import counts_per_10k, raw_counts
+from .._counts import raw_counts
+from .._expression import counts_per_10k
 from .._record import AnnDatas, each
 from .._vocabulary import Vocabulary
 

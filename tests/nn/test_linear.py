@@ -39,7 +39,7 @@ def test_whitening_evens_out_signal_and_drops_noise() -> None:
     layer = Whiten(40, 32)
     layer.fit(x)
     spread = (layer(x) / layer(x).std(0).max()).std(0).numpy()
-    weight = [(1 - 1 / v) * v / (v + 0.2 * 64) for v in (64, 16)]  # variances over a noise of 1
+    weight = [(1 - 1 / v) * v / (v + 64) for v in (64, 16)]  # variances over a noise of 1
     assert spread[1] == pytest.approx(np.sqrt(weight[1] / weight[0]), rel=0.05)
     assert (spread[2:] < 0.2).all()
     assert float(layer(x).norm(dim=1).median()) == pytest.approx(1, rel=1e-4)

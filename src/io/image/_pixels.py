@@ -22,7 +22,7 @@ def over_white(pixels: NDArray, *, premultiplied: bool = False) -> NDArray:
     out = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), dtype=pixels.dtype)
     full = white(pixels.dtype)
     for top in range(0, len(pixels), _ROWS):
-        band = pixels[top : top + _ROWS].astype(np.float32 if pixels.itemsize < 4 else np.float64)
+        band: NDArray[np.floating] = pixels[top : top + _ROWS].astype(np.float32 if pixels.itemsize < 4 else np.float64)
         colour, opacity = band[..., :-1], band[..., -1:] / full
         mixed = (colour if premultiplied else colour * opacity) + full * (1 - opacity)
         out[top : top + _ROWS] = mixed if pixels.dtype.kind == "f" else np.rint(np.clip(mixed, 0, full))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..._errors import OptionError
+from ..._expression import log_cp10k
 from .._options import check, is_count
 
 
@@ -74,7 +75,7 @@ class PCAModule(nn.Module):
         if self.config.n_comps > most:
             fix = f"Pass n_comps={most} or fewer."
             raise OptionError("n_comps", found=self.config.n_comps, expected=f"at most {most} here", fix=fix)
-        x = log_cp10k(counts).astype(np.float64)
+        x = log_cp10k(counts)
         n, seed = self.config.n_comps, random_state
         solver = Exact(n, svd_solver="arpack", random_state=seed) if self.config.centre else None
         solver = solver or TruncatedSVD(n, algorithm="arpack", random_state=seed)
@@ -97,13 +98,6 @@ class PCAModule(nn.Module):
         if present is not None:
             offset = offset + components[:, ~present] @ mean[~present]
         return np.asarray(log_cp10k(counts) @ components.T + offset, dtype=np.float32)
-
-
-def log_cp10k(counts: sp.csr_matrix) -> sp.csr_matrix:
-    """log(1 + counts per 10,000); an empty spot stays zero."""
-    total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    factor = np.divide(1e4, total, out=np.zeros_like(total), where=total > 0)
-    return sp.csr_matrix(sp.diags_array(factor) @ counts).log1p()
 
 
 def _signed(components: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -43,14 +43,12 @@ class Standardise(nn.Module):
 
 
 class Whiten(nn.Module):
-    """PCA whitening that leaves noise where it is, scaled to a typical length of one.
+    """PCA whitening with shrinkage and without the noise, scaled to a typical length of one.
 
-    Component j, of variance λ_j, is divided by √(λ_j + 0.2 λ_1) and multiplied by √(1 - σ²/λ_j), where the noise σ² is
-    the median of the variances. Components that rise above the noise get nearly equal weight, the others none. Plain
-    whitening gives the noise the same weight: over seven settings with domains split between image and genes (three
-    sections each), it found them at a mean ARI of .32 by k-means and .38 by a Gaussian mixture, shrinkage alone at .66
-    and .71 (Leiden .63), both at .58 and .82 (Leiden .77). One scale for a whole modality, or the components of 95 % of
-    the variance, came out below shrinkage.
+    Component j, of variance λ_j, is divided by √(λ_j + λ_1) and multiplied by √(1 - σ²/λ_j), where the noise σ² is the
+    median of the variances. Components that rise above the noise get alike weight, the others none. Plain whitening
+    gives noise the same weight as signal, and domains that are split between image and genes are then not found
+    (``benchmarks/whitening.py`` compares the ways).
 
     Parameters
     ----------
@@ -62,8 +60,8 @@ class Whiten(nn.Module):
 
     mean: Tensor
     map: Tensor
-    shrinkage = 0.2
-    least_for_noise = 20  # with fewer components there is no bulk to take the noise from
+    shrinkage: float = 1.0
+    least_for_noise: float = 20  # with fewer components there is no bulk to take the noise from
 
     def __init__(self, n_features: int, n_comps: int) -> None:
         super().__init__()

@@ -138,7 +138,7 @@ def test_each_segment_is_decoded_once_and_in_file_order(
     pyramid: Path, monkeypatch: pytest.MonkeyPatch, extent: float, level: int
 ) -> None:
     with tifffile.TiffFile(pyramid, mode="r+") as tiff:  # some writers put tiles in an order of their own
-        tags = tiff.pages[0].tags
+        tags = tiff.pages.first.tags
         shuffled = np.random.default_rng(0).permutation(len(tags["TileOffsets"].value))
         for name in ("TileOffsets", "TileByteCounts"):
             tags[name].overwrite([tags[name].value[k] for k in shuffled])
