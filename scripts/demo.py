@@ -1,4 +1,7 @@
-"""From counts and H&E to domains and a map, on a real section: writes an h5ad, a figure and a table into demo/."""
+"""From counts and H&E to domains and a map, on a real section: writes an h5ad, a figure and a table into demo/.
+
+Usage: python scripts/demo.py [FOLDER]
+"""
 
 import sys
 import time
@@ -40,12 +43,17 @@ class Times(dict[str, float]):
 def load() -> tuple[str, AnnData, object, list[str]]:
     """Return the first section that can be had: its name, gene sets and what to draw beside the domains."""
     tries = [
-        ("her2st C2", lambda: hs.datasets.her2st("C2"), "hallmark", ["ERBB2", "HYPOXIA", "ESTROGEN_RESPONSE_EARLY"]),
+        (
+            "her2st C2",
+            lambda: hs.datasets.her2st("C2"),
+            "hallmark",
+            ["ERBB2", "HYPOXIA", "ESTROGEN_RESPONSE_EARLY", "EPITHELIAL_MESENCHYMAL_TRANSITION"],
+        ),
         (
             "olfactory bulb 1",
             lambda: hs.datasets.mouse_olfactory_bulb(1),
             BULB_LAYERS,
-            ["Penk", "granule", "glomerular"],
+            ["Penk", "granule", "mitral", "nerve"],
         ),
     ]
     for name, read, sets, drawn in tries:
@@ -58,7 +66,12 @@ def load() -> tuple[str, AnnData, object, list[str]]:
         else:
             return name, adata, sets, drawn
     adata = hs.datasets.toy()
-    return "toy (planted truth)", adata, adata.uns["truth"]["gene_sets"], ["TOY0000", "DOMAIN_0", "LINK_0"]
+    return (
+        "toy (planted truth)",
+        adata,
+        adata.uns["truth"]["gene_sets"],
+        ["TOY0000", "true_domain", "obsm:score_pathways/DOMAIN_0", "obsm:score_pathways/LINK_0"],
+    )
 
 
 def run(adata: AnnData, gene_sets: object, times: Times) -> dict[str, float]:
@@ -78,7 +91,8 @@ def run(adata: AnnData, gene_sets: object, times: Times) -> dict[str, float]:
     with times.step("fusion (Contrastive)"):
         hs.tl.fuse(adata, hs.nn.Contrastive())
     with times.step("domains (Leiden)"):
-        hs.tl.domains_leiden(adata, n_domains=6)
+        n_planted = adata.obs["true_domain"].nunique() if "true_domain" in adata.obs else 6
+        hs.tl.domains_leiden(adata, n_domains=n_planted)
     return _numbers(adata)
 
 
@@ -104,8 +118,8 @@ def _numbers(adata: AnnData) -> dict[str, float]:
 def main() -> None:
     """Run the demo and say where its results lie."""
     start = time.perf_counter()
-    out = Path(__file__).resolve().parents[1] / "demo"
-    out.mkdir(exist_ok=True)
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "demo")
+    out.mkdir(parents=True, exist_ok=True)
     times = Times()
     with times.step("read the section"):
         name, adata, sets, drawn = load()

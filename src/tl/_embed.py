@@ -58,7 +58,8 @@ def embed(
     Returns
     -------
     None, or the copy. Writes, for ``"both"``, ``obsm["X_fused"]`` and, of the modalities that are there,
-    ``obsm["X_fused_image"]`` and ``obsm["X_fused_genes"]``; for ``"image"`` or ``"genes"``, its own of these alone. Each has its ``obs["<key>_valid"]``; rows without a result are zero.
+    ``obsm["X_fused_image"]`` and ``obsm["X_fused_genes"]``; for ``"image"`` or ``"genes"``, its own of these alone.
+    Each has its ``obs["<key>_valid"]``; rows without a result are zero.
 
     Raises
     ------
