@@ -43,8 +43,24 @@ suppress_warnings = ["sphinx_autodoc_typehints.guarded_import", "sphinx_autodoc_
 write_contract(HERE / "contract.md")
 
 
+def prose_returns(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Keep the prose of Returns sections together: napoleon takes each of its lines for a type."""
+    heads = [k for k, line in enumerate(lines[1:]) if line and set(line) == {"-"}]
+    for head in heads:
+        if lines[head] == "Returns":
+            end = min([k for k in heads if k > head], default=len(lines))
+            lines[head:end] = [
+                "",
+                f":returns: {lines[head + 2]}",
+                *(f"    {line}" for line in lines[head + 3 : end]),
+                "",
+            ]
+            return
+
+
 def setup(app: object) -> None:
-    """Copy the tutorials to where Sphinx finds them."""
+    """Copy the tutorials to where Sphinx finds them, and mend Returns sections before napoleon reads them."""
+    app.connect("autodoc-process-docstring", prose_returns, priority=100)
     target = HERE / "tutorials"
     target.mkdir(exist_ok=True)
     for notebook in (HERE.parent / "tutorials").glob("*.ipynb"):
