@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from ._errors import HistoscribeError, MissingError, OptionError
-from ._keys import Keys, Slot, slug
+from ._keys import Keys, Slot, slots, slug
 
 AnnDatas: TypeAlias = AnnData | Sequence[AnnData]
 
@@ -77,9 +77,15 @@ def require(adata: AnnData, slot: Slot) -> Any:
             f"{slot.where}[{str(slot)!r}]",
             found=f"only {sorted(map(str, held.keys()))}",
             expected=f"{slot.meaning}, {slot.shape}",
-            fix=f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot.",
+            fix=_how_to_fill(slot),
         )
     return held[slot]
+
+
+def _how_to_fill(slot: Slot) -> str:
+    if slot.writer == "io":
+        return "Read the section with hs.io, or link it: hs.io.link_image(adata, path, mpp=...)."
+    return f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot."
 
 
 def matrix(adata: AnnData, slot: Slot) -> Any:
@@ -122,6 +128,8 @@ def write(
     hashes
         What the result depends on: vocabulary, weights, image.
     """
+    for slot in outputs:
+        _check_free(slot, by)
     ready = {slot: _fitting(adata, slot, value) for slot, value in outputs.items()}
     entry = {
         "by": by,
@@ -133,6 +141,18 @@ def write(
     records = {**adata.uns.get(Keys.RECORD, {}), **{f"{slot.where}.{slug(slot)}": deepcopy(entry) for slot in ready}}
     changes = [(slot.where, slug(slot), value) for slot, value in ready.items()]
     _all_or_nothing(adata, [*changes, (Keys.RECORD.where, str(Keys.RECORD), records)])
+
+
+def _check_free(slot: Slot, by: str) -> None:
+    """Refuse a ``key_added`` that would overwrite what another function writes, positions or sections most of all."""
+    if not by.startswith(("pp.", "tl.")):
+        return  # readers fill the slots that the others read
+    for known in slots():
+        if known == slot and not any(f"{by}.".startswith(f"{writer}.") for writer in known.writer.split(", ")):
+            found = f"the slot that {known.writer} writes ({known.meaning})"
+            raise OptionError(
+                "key_added", found=f"{str(slot)!r}, {found}", expected="a name of its own", fix="Choose another."
+            )
 
 
 def _all_or_nothing(adata: AnnData, changes: list[tuple[str, str, Any]]) -> None:

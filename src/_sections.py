@@ -70,17 +70,21 @@ def section_mpp(adata: AnnData, library_id: str) -> float:
     where = f"uns['spatial'][{library_id!r}]['metadata']['mpp']"
     value = metadata(adata, library_id).get(LibraryKeys.MPP) if Keys.LIBRARIES in adata.uns else None
     if value is None:
-        raise ScaleError(where, found="nothing", expected="um per pixel", fix=_how_to_set(adata, library_id, where))
+        raise ScaleError(where, found="nothing", expected="um per pixel", fix=_how_to_set(adata, library_id))
     return check_mpp(value, source=where, fix=f"Set adata.{where}.")
 
 
-def _how_to_set(adata: AnnData, library_id: str, where: str) -> str:
-    fix = f"Pass mpp= to the reader, or set adata.{where}."
+def _how_to_set(adata: AnnData, library_id: str) -> str:
+    if Keys.LIBRARIES not in adata.uns:
+        return "After anndata.concat, pass uns_merge='unique' so that it keeps uns['spatial']; else hs.io.link_image()."
+    fix = "Pass mpp= to the reader, or hs.io.link_image(adata, mpp=...)."
     rows = sections(adata).get(library_id)
     if rows is None or len(rows) < 2 or Keys.SPATIAL not in adata.obsm:
         return fix
     apart = pitch(positions(adata)[rows])
-    return f"{fix} Neighbouring spots are {apart:.1f} px apart: on Visium (100 um) that is {100 / apart:.4f}."
+    return (
+        f"{fix} Neighbouring spots are about {apart:.0f} px apart: on Visium (100 um) that is about {100 / apart:.3f}."
+    )
 
 
 def positions_um(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Package-wide settings: plain values that every function falls back to."""
 
+import logging
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -29,7 +30,7 @@ class Settings:
     progress
         Whether long work shows a progress bar.
     verbosity
-        0 errors, 1 warnings, 2 what was resolved, 3 everything.
+        What the log ``histoscribe`` says: 0 errors, 1 warnings, 2 what was resolved and left out, 3 everything.
     cache_dir
         Where downloads and encoded features are kept.
     """
@@ -51,6 +52,18 @@ class Settings:
         if name == "verbosity" and value not in range(4):
             raise OptionError("settings.verbosity", found=repr(value), expected="0, 1, 2 or 3", fix="Set one of these.")
         super().__setattr__(name, Path(value) if name == "cache_dir" else value)
+        if name == "verbosity":
+            _set_level(value)
+
+
+def _set_level(verbosity: int) -> None:
+    """Let the package's log through as far as asked; a handler is added only for what Python would not print itself."""
+    log = logging.getLogger("histoscribe")
+    log.setLevel((logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)[verbosity])
+    if verbosity > 1 and not log.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("histoscribe: %(message)s"))
+        log.addHandler(handler)
 
 
 settings = Settings()

@@ -170,3 +170,26 @@ def test_names_that_break_files_are_mended() -> None:
         "e": [1, 3],
     }
     assert type(plain(Keys.TILES)) is str
+
+
+@pytest.mark.parametrize(
+    ("slot", "by", "free"),
+    [
+        (Keys.TILES.renamed("spatial"), "pp.tile", False),
+        (Keys.X_IMAGE.renamed("X_genes"), "tl.encode_image", False),
+        (Keys.DOMAIN.renamed("library_id"), "tl.domains_leiden", False),
+        (Keys.X_IMAGE.renamed("X_mine"), "tl.encode_image", True),
+        (Keys.DOMAIN, "tl.domains_gmm", True),
+        (Keys.X_FUSED, "tl.embed", True),
+        (Keys.SPATIAL, "io.read_st", True),
+    ],
+)
+def test_key_added_can_not_overwrite_what_another_function_writes(slot: Slot, by: str, free: bool) -> None:
+    adata = _adata()
+    value = pd.Categorical(list("abab")) if slot.where == "obs" else np.zeros((4, 2))
+    if free:
+        write(adata, {slot: value}, by=by, params={})
+        return
+    with pytest.raises(OptionError, match=f"key_added.*{slot}"):
+        write(adata, {slot: value}, by=by, params={})
+    assert "histoscribe" not in adata.uns

@@ -1,3 +1,5 @@
+import logging
+
 import pytest
 
 from histoscribe._errors import OptionError
@@ -16,3 +18,20 @@ def test_wrong_value_is_refused_and_changes_nothing(name: str, value: object) ->
     with pytest.raises(OptionError, match=name):
         setattr(settings, name, value)
     assert getattr(settings, name) == before
+
+
+def test_verbosity_says_what_the_log_shows(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("histoscribe")
+    before = log.handlers.copy(), log.level, log.propagate
+    log.propagate = False  # as where nobody set logging up
+    try:
+        for verbosity, shown in ((0, []), (1, ["warned"]), (2, ["warned", "resolved"])):
+            Settings(verbosity=verbosity)
+            log.warning("warned")
+            log.info("resolved")
+            said = capsys.readouterr().err
+            assert [word for word in ("warned", "resolved") if word in said] == shown
+            assert len(log.handlers) <= 1
+    finally:
+        log.handlers, log.level, log.propagate = before
+        Settings()

@@ -32,7 +32,7 @@ def test_pitch_of_a_turned_lattice_with_holes() -> None:
 def test_missing_scale_says_how_far_apart_the_spots_are() -> None:
     adata = hs.datasets.toy(n_spots=30)
     del adata.uns["spatial"]["toy_1"]["metadata"]["mpp"]
-    with pytest.raises(ScaleError, match=r"100\.0 px apart: on Visium \(100 um\) that is 1\.0000"):
+    with pytest.raises(ScaleError, match=r"about 100 px apart: on Visium \(100 um\) that is about 1\.000"):
         section_mpp(adata, "toy_1")
 
 
@@ -58,3 +58,11 @@ def test_positions_must_be_flat() -> None:
     adata.obsm["spatial"] = np.zeros((30, 3))
     with pytest.raises(OptionError, match=r"\(30, 3\)"):
         positions_um(adata)
+
+
+def test_lost_libraries_point_to_how_concat_keeps_them() -> None:
+    import anndata
+
+    both = anndata.concat(hs.datasets.toy(n_slides=2, n_spots=30))
+    with pytest.raises(ScaleError, match="uns_merge='unique'"):
+        section_mpp(both, "toy_1")

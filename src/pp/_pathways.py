@@ -1,6 +1,7 @@
 """Pathway scores: what a spot's genes say together."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,6 +70,11 @@ def score_pathways(
     GenesError
         No set can be scored.
 
+    Warns
+    -----
+    UserWarning
+        Fewer than half of the sets can be scored: gene names of another kind or species, it may be.
+
     References
     ----------
     Badia-i-Mompel et al. 2022, doi:10.1093/bioadv/vbac016 (ulm); Liberzon et al. 2015 (Hallmark).
@@ -106,7 +112,13 @@ def _named_sets(gene_sets: str | Path | GeneSets) -> tuple[str, dict[str, list[s
         return "pathways", {str(name): list(genes) for name, genes in gene_sets.items()}
     if str(gene_sets) == "hallmark":
         return "hallmark", hallmark()
+    if not isinstance(gene_sets, (str, Path)):
+        expected, fix = "'hallmark', the path of a GMT file or a dict", "Name a list: {'mine': [...]}."
+        raise OptionError("gene_sets", found=type(gene_sets).__name__, expected=expected, fix=fix)
     path = Path(gene_sets)
+    if not path.suffix and not path.exists():
+        expected = "'hallmark', the path of a GMT file or a dict"
+        raise OptionError("gene_sets", found=repr(str(gene_sets)), expected=expected, fix="Did you mean 'hallmark'?")
     return path.name.removesuffix(".gz").removesuffix(".gmt"), read_gmt(path)
 
 
@@ -123,7 +135,11 @@ def _section_scores(
             expected=f"{min_genes} or more in some set",
             fix=mismatch_hint(adata, {gene for genes in sets.values() for gene in genes}),
         )
-    if not scored.all():
+    if scored.mean() < 0.5:
+        found = f"{int(scored.sum())} of {len(scored)} gene sets have {min_genes} or more measured genes"
+        hint = mismatch_hint(adata, {gene for genes in sets.values() for gene in genes})
+        warnings.warn(f"Only {found}; the others are NaN. {hint}", UserWarning, stacklevel=4)
+    elif not scored.all():
         left = [name for name, ok in zip(sets, scored, strict=True) if not ok]
         _log.info("%d of %d gene sets have too few measured genes: %s", len(left), len(sets), left)
     t, p = ulm(log_cp10k(counts), membership[:, scored])

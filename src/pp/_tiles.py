@@ -59,7 +59,7 @@ def tile(
     (400, 4)
     """
     for name, value, least in (("size_um", size_um, 0.0), ("context", context, 1.0)):
-        if not (np.isfinite(value) and value > 0 and value >= least):
+        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0 and value >= least):
             expected = "a positive length in um" if name == "size_um" else "1 or more"
             raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for the default.")
     targets = Targets(adata, copy=copy)

@@ -142,7 +142,7 @@ def _check_present(present: NDArray[np.bool_], genes: Sequence[str], adata: AnnD
     if share == 1:
         return
     missing = [gene for gene, here in zip(genes, present, strict=True) if not here]
-    found = f"{present.sum()} of the model's {len(genes)} genes; missing are {missing[:3]}"
+    found = f"{present.sum()} of the model's {len(genes)} genes; {len(missing)} are missing, such as {missing[:3]}"
     if share < _LEAST_PRESENT:
         fix = f"Use the naming of the model's genes (here: {list(adata.var_names[:3])}), or fit a model on these genes."
         raise GenesError("var_names", found=found, expected=f"at least {_LEAST_PRESENT:.0%}", fix=fix)

@@ -4,22 +4,26 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import OptionError
+from .._errors import ImageError, OptionError
 from .._keys import Keys, LibraryKeys, valid
 from .._progress import progress
 from .._record import AnnDatas, Targets, require, write
-from .._sections import section_mpp, sections
+from .._sections import metadata, section_mpp, sections
 from ..nn.image import ENCODERS
+
+if TYPE_CHECKING:
+    from ..io import SlideImage
 
 _Vectors = NDArray[np.float32]
 _Indexed = tuple[NDArray[np.intp], Any]
 _OFF_SCALE = 1.25
+_TOO_COARSE = 2.5
 
 
 def encode_image(
@@ -59,19 +63,19 @@ def encode_image(
     Returns
     -------
     None, or the copy. Writes ``obsm["X_image"]`` (n, d) float32 and ``obs["X_image_valid"]``, False for a spot without
-    a tile, whose row is zero.
+    a tile or with one outside the image, whose row is zero.
 
     Raises
     ------
     MissingError
         No tiles, or no encoder of that name.
     ImageError
-        No image, or not one of 8-bit RGB.
+        No image, or not one of 8-bit RGB, or not the one that was linked; or most tiles lie outside it.
 
     Warns
     -----
     UserWarning
-        Tiles are at another scale than the encoder's.
+        Tiles are at another scale than the encoder's, the image is too coarse for it, or some tiles lie outside.
 
     Examples
     --------
@@ -140,6 +144,10 @@ def _encode(
             continue
         _check_scale(adata, name, boxes[rows], encoder)
         with open_image(adata, library_id=name) as image:
+            _check_image(adata, name, image, encoder)
+            seen = on_image(boxes[rows], image, name)
+            ok[rows[~seen]] = False
+            rows = rows[seen]
             tiles = rebatch(image.read_tiles(boxes[rows], encoder.size), batch_size)
             for index, part in encode_batches(tiles, encoder, num_workers):
                 if vectors is None:
@@ -163,6 +171,36 @@ def _check_scale(adata: AnnData, name: str, boxes: NDArray[np.float64], encoder:
             f"{encoder.mpp:g}. Run hs.pp.tile(adata, size_um={encoder.mpp * encoder.size:g}) for that scale."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def _check_image(adata: AnnData, name: str, image: "SlideImage", encoder: Any) -> None:
+    """Refuse a file that is not the one that was linked; warn of pixels too coarse for the encoder."""
+    stated = metadata(adata, name) if Keys.LIBRARIES in adata.uns else {}
+    linked = stated.get(LibraryKeys.SHA256)
+    if linked is not None and image.source == stated.get(LibraryKeys.PATH) and linked != image.sha256:
+        fix = "Link the right image with hs.io.link_image(adata, path)."
+        raise ImageError(
+            f"image of section {name!r}", found=f"another file at {image.source}", expected=linked, fix=fix
+        )
+    if image.has_mpp and image.native_mpp > _TOO_COARSE * encoder.mpp:
+        msg = (
+            f"image of section {name!r} has {image.native_mpp:.2f} um per pixel and {encoder.name} was made for "
+            f"{encoder.mpp:g}: its tiles are enlarged, and show colour and layers but no nuclei"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def on_image(boxes: NDArray[np.float64], image: "SlideImage", name: str) -> NDArray[np.bool_]:
+    """Tiles that show any of the image; an error where most do not, a warning where some do not."""
+    x, y, w, h = boxes.T
+    seen = (x < image.width) & (x + w > 0) & (y < image.height) & (y + h > 0)
+    found = f"{int((~seen).sum())} of {len(seen)} outside the image ({image.width} x {image.height} pixels)"
+    if seen.mean() < 0.5:
+        fix = "Positions and image do not belong together, or x and y are swapped: look at hs.pl.spatial(adata)."
+        raise ImageError(f"tiles of section {name!r}", found=found, expected="tiles on the image", fix=fix)
+    if not seen.all():
+        warnings.warn(f"tiles of section {name!r}: {found}; they are flagged as not valid", UserWarning, stacklevel=4)
+    return np.asarray(seen)
 
 
 def rebatch(batches: Iterable[_Indexed], size: int) -> Iterator[_Indexed]:

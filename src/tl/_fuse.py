@@ -71,7 +71,10 @@ def fuse(
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive())
     >>> hs.tl.domains_leiden(adata)
     """
-    sections, train = each(adatas), train or TrainConfig()
+    sections, train = each(adatas), TrainConfig() if train is None else train
+    if not isinstance(train, TrainConfig):
+        fix = "Pass train=hs.nn.TrainConfig(epochs=...)."
+        raise OptionError("train", found=repr(train), expected="a TrainConfig", fix=fix)
     reads = _reads(config)
     slots = {
         "image": Keys.X_IMAGE.renamed(image_rep),

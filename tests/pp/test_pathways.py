@@ -1,5 +1,7 @@
 """Scores against scipy's regression and against decoupler; planted pathways; edges."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,16 @@ def test_hallmark_and_gmt_files_agree(data: object) -> None:
     assert adata.obsm["score_hallmark"].shape == (adata.n_obs, 50)
     hs.pp.score_pathways(adata, f"{data}/genesets/h.all.v7.4.symbols.gmt", key_added="score_gmt")
     np.testing.assert_array_equal(adata.obsm["score_gmt"], adata.obsm["score_hallmark"])
+
+
+def test_names_of_another_species_warn_where_some_sets_still_match() -> None:
+    adata, sets = _section()
+    mouse = {name: [gene.capitalize() for gene in genes] for name, genes in sets.items()}
+    with pytest.warns(UserWarning, match=r"Only 1 of .*same species"):
+        hs.pp.score_pathways(adata, {**mouse, "NULL_0": sets["NULL_0"]})
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(["ERBB2"], "list"), ("hallmarks", "Did you mean 'hallmark'"), (3, "int")])
+def test_what_is_no_collection_of_sets_says_so(wrong: Any, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        hs.pp.score_pathways(_section()[0], wrong)

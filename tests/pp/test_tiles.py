@@ -58,7 +58,9 @@ def test_scale_is_never_guessed(mpp: object) -> None:
     assert "tiles" not in adata.obsm
 
 
-@pytest.mark.parametrize(("options", "named"), [({"size_um": 0}, "size_um"), ({"context": 0.5}, "context")])
+@pytest.mark.parametrize(
+    ("options", "named"), [({"size_um": 0}, "size_um"), ({"size_um": "112"}, "size_um"), ({"context": 0.5}, "context")]
+)
 def test_wrong_sizes_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
         hs.pp.tile(hs.datasets.toy(n_spots=30), **options)

@@ -1,5 +1,6 @@
 import itertools
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 import histoscribe as hs
 from histoscribe._errors import ImageError, MissingError, OptionError
+from histoscribe._files import sha256
 from histoscribe._keys import Keys, LibraryKeys, valid
 from histoscribe.tl._encode_image import encode_batches, rebatch
 
@@ -181,3 +183,42 @@ def test_threads_hold_few_batches_at_a_time() -> None:
     for done, (index, _) in enumerate(encode_batches(tiles(), lambda batch: batch, 2)):
         assert index[0] == done
         assert taken - done <= 6
+
+
+def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
+    adata = hs.datasets.toy(n_spots=60)
+    adata.obsm["spatial"][3] = 1e5
+    hs.pp.tile(adata)
+    with pytest.warns(UserWarning, match="1 of 60 outside the image"):
+        hs.tl.encode_image(adata, "mean_rgb")
+    np.testing.assert_array_equal(np.flatnonzero(~adata.obs["X_image_valid"]), [3])
+    assert (adata.obsm["X_image"][3] == 0).all()
+    adata.obsm["spatial"] *= 5
+    hs.pp.tile(adata)
+    before = adata.obsm["X_image"].copy()
+    with pytest.raises(ImageError, match="outside the image.*do not belong together"):
+        hs.tl.encode_image(adata, "mean_rgb")
+    np.testing.assert_array_equal(adata.obsm["X_image"], before)
+
+
+def test_image_too_coarse_for_the_encoder_warns() -> None:
+    adata = hs.datasets.toy(n_spots=30)
+    adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] = 2.0
+    hs.pp.tile(adata)
+    with pytest.warns(UserWarning, match=r"2\.00 um per pixel .* no nuclei"):
+        hs.tl.encode_image(adata, "mean_rgb")
+
+
+def test_another_file_at_the_linked_path_is_refused(tmp_path: Path) -> None:
+    from PIL import Image
+
+    adata = hs.datasets.toy(n_spots=30)
+    library = adata.uns["spatial"]["toy_1"]
+    path = tmp_path / "he.png"
+    Image.fromarray(library["images"]["hires"]).save(path)
+    library["metadata"] |= {"source_image_path": str(path), "image_sha256": sha256(path)}
+    hs.pp.tile(adata)
+    hs.tl.encode_image(adata, "mean_rgb")
+    Image.fromarray(library["images"]["hires"][::-1]).save(path)
+    with pytest.raises(ImageError, match="another file at"):
+        hs.tl.encode_image(adata, "mean_rgb")

@@ -77,6 +77,11 @@ class SlideImage:
             raise missing_mpp(self._source)
         return self._mpp
 
+    @property
+    def native_mpp(self) -> float:
+        """Um per pixel of the finest pixels that the image holds; coarser than ``mpp`` where a small one is linked."""
+        return self.mpp / self._scale
+
     @cached_property
     def sha256(self) -> str:
         """Hash of the file, or of an array's bytes."""
