@@ -81,6 +81,7 @@ def prepared() -> tuple[AnnData, Any, Any, Any]:
 
 
 WRITERS: dict[str, Callable[..., Any]] = {
+    "io.link_image": lambda a, p, **k: hs.io.link_image(a, "hires", **k),
     "pp.tile": lambda a, p, **k: hs.pp.tile(a, **k),
     "pp.tokenize_genes": lambda a, p, **k: hs.pp.tokenize_genes(a, p[1], n_tokens=50, **k),
     "pp.score_pathways": lambda a, p, **k: hs.pp.score_pathways(a, p[0].uns["truth"]["gene_sets"], **k),

@@ -9,9 +9,6 @@ from .._keys import Keys
 from ..io import read_st
 from ._remote import path_of
 
-# Nearest spots of the staggered array; 200 um / sqrt(2), as STUtility, which the data come from, has it.
-_PITCH_UM = 141.4
-
 
 def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     """Mouse olfactory bulb: four sections with H&E images (Bergenstråhle et al. 2020, BMC Genomics 21:482).
@@ -23,6 +20,9 @@ def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     classic grid of 200 um with a second one in the middle of its squares, so that nearest spots are 141.4 um apart.
     That gives 4.38 um per pixel and an array of 6.2 x 6.5 mm, which is the size of these arrays (6.2 x 6.6 mm).
     The images are of low resolution: a spot of 100 um is 23 pixels wide.
+
+    They are also stretched: the array says 4.62 um per pixel from left to right and 4.16 from top to bottom. The mean
+    is used, so that distances are good to about 5 %.
 
     Parameters
     ----------
@@ -48,7 +48,6 @@ def mouse_olfactory_bulb(section: int = 1) -> AnnData:
         counts.set_axis(_symbols(ids, genes), axis=1),
         path_of(f"stutility_mob/MOB{section}.jpg"),
         spots=path_of(f"stutility_mob/alignment_table_MOB{section}.tsv"),
-        pitch_um=_PITCH_UM,
         library_id=f"MOB{section}",
     )
     adata.var[Keys.GENE_IDS] = ids.to_numpy()

@@ -1,6 +1,7 @@
 """Files in, files out: slide images, readers of sections, gene sets, SpatialData."""
 
 from ._gmt import read_gmt
+from ._link_image import link_image
 from ._slide import tile_slide
 from ._spatialdata import from_spatialdata
 from ._st import read_st
@@ -11,6 +12,7 @@ from .image import SlideImage, open_image
 __all__ = [
     "SlideImage",
     "from_spatialdata",
+    "link_image",
     "open_image",
     "read_gmt",
     "read_st",

@@ -1,17 +1,47 @@
 """Micrometres per pixel from the known geometry of a spot array."""
 
+import logging
+import warnings
+from dataclasses import dataclass
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import ScaleError
 from .._units import check_mpp
 
+log = logging.getLogger("histoscribe")
 
-def lattice_mpp(index: ArrayLike, xy: ArrayLike, step_um: ArrayLike) -> float:
-    """Micrometres per pixel of the picture of a spot array.
+VISIUM_STEP_UM = (50.0, 50.0 * 3**0.5)  # a column and a row step: hexagonal, 100 um between neighbours
+APART = 0.1  # two statements of one scale that differ by more are reported
+_ANISOTROPIC = 0.03  # printed and scanned arrays stay below 1.5 %
 
-    All spots are fitted at once by one affine map. Missing spots do not matter to it, and neither does the jitter of
-    printed arrays, which makes the distance to the *nearest* spot up to 8 % shorter than the pitch.
+
+@dataclass(frozen=True)
+class Lattice:
+    """How a spot array lies on its picture.
+
+    Parameters
+    ----------
+    mpp
+        Micrometres per pixel, the geometric mean over all directions.
+    column_mpp, row_mpp
+        The same along one row (from column to column) and along one column.
+    mirrored
+        Whether the positions are a mirror image of the array.
+    """
+
+    mpp: float
+    column_mpp: float
+    row_mpp: float
+    mirrored: bool
+
+
+def fit_lattice(index: ArrayLike, xy: ArrayLike, step_um: ArrayLike) -> Lattice:
+    """Fit all spots at once by one affine map.
+
+    Missing spots do not matter to it, and neither does the jitter of printed arrays, which makes the distance to the
+    *nearest* spot up to 8 % shorter than the pitch.
 
     Parameters
     ----------
@@ -34,5 +64,70 @@ def lattice_mpp(index: ArrayLike, xy: ArrayLike, step_um: ArrayLike) -> float:
             "spot positions", found="spots on one line", expected="rows and columns", fix="Pass mpp=, um per pixel."
         )
     affine, *_ = np.linalg.lstsq(design, np.asarray(xy, dtype=np.float64), rcond=None)
-    area = abs(np.linalg.det(affine[:2]))  # square pixels per square micrometre
-    return check_mpp(area**-0.5 if area > 0 else np.inf, source="the pitch of the spot array")
+    area = float(np.linalg.det(affine[:2]))  # square pixels per square micrometre
+    mpp = check_mpp(abs(area) ** -0.5 if area else np.inf, source="the pitch of the spot array")
+    column, row = 1 / np.linalg.norm(affine[:2], axis=1)
+    return Lattice(mpp, float(column), float(row), mirrored=area < 0)
+
+
+def is_staggered(index: NDArray[np.integer | np.floating]) -> bool:
+    """Whether every second place of the grid is empty by design, as on a chessboard (Visium, "2K" arrays)."""
+    return len(index) > 1 and len(np.unique(index.sum(axis=1) % 2)) == 1
+
+
+def is_hexagonal(index: NDArray[np.integer | np.floating], xy: NDArray[np.float64]) -> bool:
+    """Whether spots lie as Visium's do, each with six neighbours at one distance."""
+    if not is_staggered(index):
+        return False
+    try:
+        lattice = fit_lattice(index, xy, VISIUM_STEP_UM)
+    except ScaleError:
+        return False
+    return abs(lattice.column_mpp / lattice.row_mpp - 1) < APART
+
+
+def lattice_mpp(
+    index: ArrayLike, xy: ArrayLike, step_um: ArrayLike, *, name: str, axes: str, given: float | None = None
+) -> float:
+    """Micrometres per pixel of a section: what the user gave, else by the array; what does not fit is reported.
+
+    Parameters
+    ----------
+    index, xy, step_um
+        As in :func:`fit_lattice`.
+    name
+        Of the section, for the messages.
+    axes
+        What the user calls the two positions, such as ``"pixel_x and pixel_y"``.
+    given
+        Micrometres per pixel that the user passed, checked.
+    """
+    try:
+        lattice = fit_lattice(index, xy, step_um)
+    except ScaleError:
+        if given is None:
+            raise
+        return given
+    if lattice.mirrored:
+        warnings.warn(
+            f"{name}: the positions are a mirror image of the array: {axes} appear swapped, or the image is mirrored. "
+            "Draw the spots on the image with hs.pl.spatial(adata): they must lie on the tissue",
+            UserWarning, stacklevel=3,
+        )  # fmt: skip
+    if given is not None:
+        if (message := apart(("mpp=", given), ("the pitch of the array", lattice.mpp))) is not None:
+            warnings.warn(f"{name}: {message}", UserWarning, stacklevel=3)
+        return given
+    if abs(np.log(lattice.column_mpp / lattice.row_mpp)) > np.log1p(_ANISOTROPIC):
+        log.warning(
+            "%s: %.4f um per pixel from column to column of the array, %.4f from row to row; the mean, %.4f, is used",
+            name, lattice.column_mpp, lattice.row_mpp, lattice.mpp,
+        )  # fmt: skip
+    return lattice.mpp
+
+
+def apart(believed: tuple[str, float], other: tuple[str, float]) -> str | None:
+    """Sentence on two statements (who, um per pixel) of one scale; None where they agree."""
+    if abs(other[1] / believed[1] - 1) <= APART:
+        return None
+    return f"{other[0]} says {other[1]:.4f} um per pixel, {believed[0]} {believed[1]:.4f}; {believed[0]} is believed"

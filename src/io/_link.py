@@ -1,25 +1,33 @@
 """A section's entry in ``uns["spatial"]``: its linked image, a small picture for plots, and the scale."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._errors import ImageError, OptionError
 from .._files import atomic
 from .._keys import LibraryKeys
+from .._record import each
 from .._settings import settings
-from .._units import check_mpp
+from .._units import check_mpp, pitch
+from ._lattice import apart
 from ._text import existing
 from .image import SlideImage, open_image
 
 log = logging.getLogger("histoscribe")
 
-_HIRES_PX = 2000
+SCALES = {LibraryKeys.HIRES: LibraryKeys.HIRES_SCALE, LibraryKeys.LOWRES: LibraryKeys.LOWRES_SCALE}
+HIRES_PX = 2000
 _IN_MEMORY_PX = 64_000_000
-_DISAGREE = 0.1
+_LEAST_INSIDE = 0.9
+_LEAST_COVERED = 0.01
+_BORDER_PX = 1.0  # sizes and scales of pictures are rounded
+_SIZE_APART = 0.02
 
 
 def entry(
@@ -30,6 +38,8 @@ def entry(
     scale: float = 1.0,
     spot_diameter: float = 1.0,
     patient: str | None = None,
+    believed: str = "the pitch of the array",
+    least_inside: float = _LEAST_INSIDE,
 ) -> dict[str, Any]:
     """Describe one section as scanpy does, with our metadata.
 
@@ -47,6 +57,10 @@ def entry(
         In full-resolution pixels.
     patient
         Whose section it is.
+    believed
+        Who says ``mpp``, for the message where the file says otherwise.
+    least_inside
+        Share of the positions that must lie in the image.
     """
     known = {LibraryKeys.MPP: mpp, LibraryKeys.PATIENT: patient}
     metadata: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
@@ -56,13 +70,14 @@ def entry(
         source, images = keep_array(source, mpp=None if mpp is None else mpp / scale)
     if images:
         factors[LibraryKeys.HIRES_SCALE] = float(scale)
-        check_inside(xy * scale, *images[LibraryKeys.HIRES].shape[1::-1])
+        height, width = images[LibraryKeys.HIRES].shape[:2]
+        check_inside(xy * scale, width, height, least=least_inside)
     elif source is not None:
         path = existing(source, argument="image").resolve()
         with open_image(path) as image:
-            check_inside(xy * scale, image.width, image.height)
-            _compare(image, mpp, scale)
-            picture, per_pixel = image.thumbnail(_HIRES_PX)
+            check_inside(xy * scale, image.width, image.height, least=least_inside)
+            _compare(image, mpp, scale, believed)
+            picture, per_pixel = image.thumbnail(HIRES_PX)
             images = {LibraryKeys.HIRES: as_uint8_rgb(picture)}
             metadata |= {LibraryKeys.PATH: str(path), LibraryKeys.SHA256: image.sha256}
         factors[LibraryKeys.HIRES_SCALE] = float(per_pixel * scale)
@@ -78,36 +93,67 @@ def check_scale(scale: float, *, argument: str = "image_scale") -> float:
     return float(scale)
 
 
-def check_inside(xy: NDArray[np.float64], width: int, height: int) -> None:
-    """See that positions, in pixels of an image, fall into it; a few outside are allowed, half of them are not."""
-    inside = _share_inside(xy, width, height)
-    if inside >= 0.5:
+def check_inside(xy: NDArray[np.float64], width: float, height: float, *, least: float = _LEAST_INSIDE) -> None:
+    """See that positions, in pixels of an image, fall into it; some outside are reported, many are an error."""
+    xy = xy[np.isfinite(xy).all(axis=1)]
+    if not len(xy):
         return
-    low, high = np.nanmin(xy, axis=0).round(), np.nanmax(xy, axis=0).round()
-    swapped = _share_inside(xy[:, ::-1], width, height)
-    fix = "Link the image that the positions were measured on, or give its scale."
-    if swapped > 0.9:
-        fix = f"x and y appear swapped: exchanged, {swapped:.0%} fall inside."
+    inside = _share_inside(xy, width, height)
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    extent = f"x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to {high[1]:.0f}"
+    if inside < least:
+        swapped = _share_inside(xy[:, ::-1], width, height)
+        fix = "Link the image that the positions were measured on, or give its scale."
+        if swapped > max(inside, _LEAST_INSIDE):
+            fix = f"x and y appear swapped: exchanged, {swapped:.0%} fall inside."
+        raise ImageError(
+            "spot positions",
+            found=f"{inside:.0%} of {len(xy)} inside the image ({extent})",
+            expected=f"positions within {width} x {height} pixels",
+            fix=fix,
+        )
+    if inside < 1:
+        log.warning(
+            "%d of %d spots lie outside the image of %g x %g pixels (%s)",
+            round((1 - inside) * len(xy)), len(xy), width, height, extent,
+        )  # fmt: skip
+    covered = float((high - low).prod()) / (width * height)
+    if len(xy) > 2 and covered < _LEAST_COVERED:
+        log.warning(
+            "the spots (%s) cover %.2f %% of the image of %d x %d pixels: are image and scale right?",
+            extent, 100 * covered, width, height,
+        )  # fmt: skip
+
+
+def _share_inside(xy: NDArray[np.float64], width: float, height: float) -> float:
+    return float(((xy >= -_BORDER_PX) & (xy <= np.add((width, height), _BORDER_PX))).all(axis=1).mean())
+
+
+def check_size(
+    field: str, size: tuple[float, float], pictures: Mapping[str, NDArray[Any]], factors: Mapping[str, float]
+) -> None:
+    """See that an image is as large, in full-resolution pixels, as one of the section's small pictures says."""
+    stated = {n: np.array(p.shape[1::-1]) / factors[SCALES[n]] for n, p in pictures.items() if SCALES.get(n) in factors}
+    # The sides of a small picture are rounded to whole pixels.
+    if not stated or any(
+        (abs(full - np.array(size)) <= _SIZE_APART * full + 1 / factors[SCALES[name]]).all()
+        for name, full in stated.items()
+    ):
+        return
+    sizes = ", ".join(f"{full[0]:.0f} x {full[1]:.0f} by {name!r}" for name, full in stated.items())
     raise ImageError(
-        "spot positions",
-        found=f"{inside:.0%} of {len(xy)} inside the image (x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g})",
-        expected=f"positions within {width} x {height} pixels",
-        fix=fix,
+        field,
+        found=f"{size[0]:.0f} x {size[1]:.0f} full-resolution pixels",
+        expected=sizes,
+        fix="Link the image that the positions were measured on, or give its scale: hs.io.link_image(image_scale=).",
     )
 
 
-def _share_inside(xy: NDArray[np.float64], width: int, height: int) -> float:
-    return float(((xy >= 0) & (xy <= (width, height))).all(axis=1).mean())
-
-
-def _compare(image: SlideImage, mpp: float | None, scale: float) -> None:
+def _compare(image: SlideImage, mpp: float | None, scale: float, believed: str) -> None:
     if mpp is None or not image.has_mpp:
         return
-    if abs(image.mpp * scale / mpp - 1) > _DISAGREE:
-        log.warning(
-            "%s: the file says %.4f um per pixel, the spots say %.4f; the spots are believed",
-            image.source, image.mpp * scale, mpp,
-        )  # fmt: skip
+    if (message := apart((believed, mpp), ("the file", image.mpp * scale))) is not None:
+        log.warning("%s: %s", image.source, message)
 
 
 def as_uint8_rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
@@ -147,6 +193,20 @@ def keep_array(pixels: NDArray[Any], *, mpp: float | None) -> tuple[Path | None,
             write_ome_tiff(beside, pixels, mpp=mpp)
     log.info("an image of %d x %d pixels was kept in %s", pixels.shape[1], pixels.shape[0], path)
     return path, {}
+
+
+def nearest(xy: NDArray[np.float64]) -> float:
+    """Distance between neighbours, for want of a spot diameter; 1 where there are none."""
+    placed = xy[np.isfinite(xy).all(axis=1)]
+    return pitch(placed) if len(np.unique(placed, axis=0)) > 1 else 1.0
+
+
+def single(adata: Any, *, fix: str) -> AnnData:
+    """See that the user passed one AnnData, and no list of them."""
+    adatas = each(adata)
+    if adatas[0] is not adata:
+        raise OptionError("adata", found=f"a list of {len(adatas)}", expected="one AnnData", fix=fix)
+    return adatas[0]
 
 
 def given_mpp(mpp: float | None) -> float | None:

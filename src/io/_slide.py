@@ -8,7 +8,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from .._errors import ImageError, OptionError
+from .._errors import ImageError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import write
 from .._units import to_px
@@ -16,7 +16,7 @@ from ._grid import grid, tissue_share
 from ._link import as_uint8_rgb, entry, given_mpp
 from ._text import existing
 from ._tissue import tissue_mask_of
-from .image import open_image
+from .image import SlideImage, open_image
 
 log = logging.getLogger("histoscribe")
 
@@ -68,7 +68,8 @@ def tile_slide(
     path = existing(path, argument="path").resolve()
     name = slug(library_id or path.stem)
     with open_image(path, mpp=given_mpp(mpp)) as image:
-        side, scale = float(to_px(size_um, image.mpp)), image.mpp
+        scale = _scale(image)
+        side = float(to_px(size_um, scale))
         picture, per_pixel = image.thumbnail(_MASK_PX)
         boxes, columns = grid(image.width, image.height, side)
     share = tissue_share(tissue_mask_of(as_uint8_rgb(picture)), boxes * per_pixel)
@@ -82,7 +83,7 @@ def tile_slide(
     adata = AnnData(sp.csr_matrix((len(kept), 0), dtype=np.float32), obs=pd.DataFrame(index=kept.astype(str)))
     row, column = np.divmod(kept, columns)
     centres = boxes[:, :2] + boxes[:, 2:] / 2
-    described = entry(path, centres, mpp=scale, spot_diameter=side)
+    described = entry(path, centres, mpp=scale, spot_diameter=side, believed="mpp=")
     outputs = {
         Keys.TILES: boxes,
         Keys.SPATIAL: centres,
@@ -96,3 +97,11 @@ def tile_slide(
     hashes = {"image": described[LibraryKeys.METADATA][LibraryKeys.SHA256]}
     write(adata, outputs, by="io.tile_slide", params=params, hashes=hashes)
     return adata
+
+
+def _scale(image: SlideImage) -> float:
+    try:
+        return image.mpp
+    except ScaleError as error:
+        fix = "Pass mpp= to tile_slide, micrometres per pixel."
+        raise ScaleError(error.field, found=error.found, expected=error.expected, fix=fix) from error

@@ -16,6 +16,7 @@ from PIL import Image
 
 from .._errors import FileError, OptionError
 from .._keys import LibraryKeys
+from ._link import SCALES
 from ._text import existing, read_text
 
 ARRAY = ["array_col", "array_row"]
@@ -23,7 +24,6 @@ PIXELS = ["pxl_col_in_fullres", "pxl_row_in_fullres"]
 _COLUMNS = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
 _MATRIX = "filtered_feature_bc_matrix"
 _PICTURES = {"hires": "tissue_hires_image.png", "lowres": "tissue_lowres_image.png"}
-_FACTORS = {"hires": LibraryKeys.HIRES_SCALE, "lowres": LibraryKeys.LOWRES_SCALE}
 
 
 def find_outs(path: str | Path) -> Path:
@@ -112,11 +112,11 @@ def read_pictures(spatial: Path, factors: Mapping[str, float]) -> tuple[dict[str
     """Small pictures of the folder and their scales, as scanpy's dict names them."""
     there = [name for name in _PICTURES if (spatial / _PICTURES[name]).is_file()]
     pictures = {name: np.asarray(Image.open(spatial / _PICTURES[name]).convert("RGB")) for name in there}
-    return pictures, {_FACTORS[name]: _factor(spatial, name, factors) for name in there}
+    return pictures, {SCALES[name]: _factor(spatial, name, factors) for name in there}
 
 
 def _factor(spatial: Path, name: str, factors: Mapping[str, float]) -> float:
-    if _FACTORS[name] not in factors:
+    if SCALES[name] not in factors:
         field = f"{spatial / 'scalefactors_json.json'}"
-        raise OptionError(field, found=f"no {_FACTORS[name]}", expected="the scale of the picture", fix="Add it.")
-    return factors[_FACTORS[name]]
+        raise OptionError(field, found=f"no {SCALES[name]}", expected="the scale of the picture", fix="Add it.")
+    return factors[SCALES[name]]

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from .._errors import MissingError, OptionError
 from .._keys import Keys, LibraryKeys
 from .._record import each, has, write
-from .._units import pitch
 from ._elements import Placement, centroids, place
-from ._link import entry, given_mpp
+from ._link import entry, given_mpp, nearest
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 log = logging.getLogger("histoscribe")
+
+_LEAST_INSIDE = 0.5  # transformations place the image explicitly, and it often shows a part of the cells
 
 
 def from_spatialdata(
@@ -58,6 +59,9 @@ def from_spatialdata(
     >>> adata is sdata["table"]
     True
     """
+    if isinstance(sdata, AnnData):
+        fix = "It needs no conversion: pass it on as it is; hs.io.link_image(adata) gives it image and scale."
+        raise OptionError("sdata", found="an AnnData", expected="a SpatialData", fix=fix)
     mpp = given_mpp(mpp)
     table = _table(sdata, table_key)
     regions, instances = _annotation(sdata, table)
@@ -154,14 +158,13 @@ def _section(
         mpp = known.get(LibraryKeys.MPP) if mpp is None else mpp
     else:
         scale = 1.0
-    diameter = (placement.diameter or _apart(xy)) / scale
+    diameter = (placement.diameter or nearest(xy)) / scale
     patient = known.get(LibraryKeys.PATIENT)
-    described = entry(placement.pixels, xy / scale, mpp=mpp, scale=scale, spot_diameter=diameter, patient=patient)
+    described = entry(
+        placement.pixels, xy / scale, mpp=mpp, scale=scale, spot_diameter=diameter, patient=patient,
+        least_inside=_LEAST_INSIDE,
+    )  # fmt: skip
     return xy / scale, described
-
-
-def _apart(xy: NDArray[np.float64]) -> float:
-    return pitch(xy) if len(np.unique(xy, axis=0)) > 1 else 1.0
 
 
 def _warn_of_tiles(table: AnnData, xy: NDArray[np.float64]) -> None:

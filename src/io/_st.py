@@ -16,13 +16,15 @@ from .._counts import raw_counts
 from .._errors import CountsError, MissingError, OptionError
 from .._keys import Keys, slug
 from .._record import write
-from ._lattice import lattice_mpp
+from ._lattice import is_staggered, lattice_mpp
 from ._link import check_scale, entry, given_mpp
-from ._text import read_table, read_text
+from ._text import read_table
 
 log = logging.getLogger("histoscribe")
 
 _SPOT_UM = 100.0
+_PITCH_UM, _STAGGERED_PITCH_UM = 200.0, 141.4
+_LEAST_SHARED = 0.5
 _SPOT_NAME = re.compile(r"\d+x\d+")
 _SPOT_COLUMNS = ["x", "y", "pixel_x", "pixel_y"]
 
@@ -33,7 +35,7 @@ def read_st(
     *,
     spots: str | Path | pd.DataFrame | None = None,
     mpp: float | None = None,
-    pitch_um: float = 200.0,
+    pitch_um: float | None = None,
     image_scale: float = 1.0,
     library_id: str | None = None,
     patient: str | None = None,
@@ -46,7 +48,7 @@ def read_st(
     Parameters
     ----------
     counts
-        Raw counts, spots x genes; spots are named ``<x>x<y>`` by their place on the array.
+        Raw counts, spots x genes, separated by tabs or commas; spots are named ``<x>x<y>`` by their place on the array.
     image
         H&E image that the pixel positions refer to; None to read genes and positions alone.
     spots
@@ -54,9 +56,11 @@ def read_st(
         column ``selected``, spots not selected are left out. Spots without counts are left out, and the reverse.
         Without a table (and image) positions are those of the array, in micrometres.
     mpp
-        Micrometres per pixel of the positions; found from the pitch of the array where it isn't given.
+        Micrometres per pixel of the positions; found from the pitch of the array where it isn't given. It is
+        believed where the two contradict each other, with a warning.
     pitch_um
-        Distance between neighbouring spots: 200 um on the first arrays, 141 um on staggered "2K" arrays.
+        Distance between neighbouring spots. By default 200 um, as on the first arrays, and 141.4 um where every
+        second place of the grid is empty, as on "2K" arrays.
     image_scale
         Pixels of ``image`` per pixel of the positions, for an image smaller than the one they were measured on.
     library_id
@@ -69,9 +73,9 @@ def read_st(
     CountsError
         The table holds no counts, or genes in rows.
     MissingError
-        A column of the spot table is missing, or it names none of the spots.
+        A column of the spot table is missing, or it names fewer than half of the spots: it is of another section.
     ImageError
-        The positions lie outside the image.
+        More than a tenth of the positions lie outside the image.
     ScaleError
         ``mpp`` is implausible, or can't be found from the spots.
 
@@ -82,14 +86,18 @@ def read_st(
     mpp, image_scale = given_mpp(mpp), check_scale(image_scale)
     name = slug(library_id or _name(counts))
     table = _count_table(counts)
-    placed = _join(table, _spot_table(spots, table.index, image, pitch_um))
+    placed = _join(table, _spot_table(spots, table.index, image, pitch_um), files=(_said(counts), _said(spots)))
     table = table.loc[placed.index]
     index, xy = placed[["x", "y"]].to_numpy(np.int64), placed[["pixel_x", "pixel_y"]].to_numpy(np.float64)
-    if mpp is None:
-        step = pitch_um / np.sqrt(2) if _staggered(index) else pitch_um
-        mpp = 1.0 if spots is None else lattice_mpp(index, xy, (step, step))
-        log.info("%s: %.4f um per pixel, from neighbouring spots %g um apart", name, mpp, pitch_um)
-    described = entry(image, xy, mpp=mpp, scale=image_scale, spot_diameter=_SPOT_UM / mpp, patient=patient)
+    believed = "mpp=" if mpp is not None else "the pitch of the array"
+    if spots is not None:
+        step, apart_um = _step_um(index, pitch_um)
+        mpp = lattice_mpp(index, xy, (step, step), name=name, axes="pixel_x and pixel_y", given=mpp)
+        log.info("%s: %.4f um per pixel by %s; neighbouring spots are %g um apart", name, mpp, believed, apart_um)
+    mpp = 1.0 if mpp is None else mpp
+    described = entry(
+        image, xy, mpp=mpp, scale=image_scale, spot_diameter=_SPOT_UM / mpp, patient=patient, believed=believed
+    )
     adata = _to_anndata(table)
     outputs = {
         Keys.COUNTS: adata.X.copy(),  # a copy: normalising X in place must not reach the counts
@@ -119,8 +127,7 @@ def _count_table(counts: str | Path | pd.DataFrame) -> pd.DataFrame:
     if isinstance(counts, pd.DataFrame):
         table, genes = counts, counts.columns.astype(str)
     else:
-        table = read_table(counts, argument="counts", index_col=0)
-        header = read_text(counts).partition("\n")[0].rstrip("\r").split("\t")
+        table, header = read_table(counts, argument="counts", index_col=0)
         genes = pd.Index(header[len(header) - table.shape[1] :])  # pandas renames duplicates in its own way
     table = table.set_axis(table.index.astype(str), axis=0)
     if not _are_spots(table.index):
@@ -138,46 +145,63 @@ def _are_spots(names: pd.Index) -> bool:
     return len(names) > 0 and all(_SPOT_NAME.fullmatch(str(name)) for name in names)
 
 
-def _spot_table(spots: str | Path | pd.DataFrame | None, names: pd.Index, image: Any, pitch_um: float) -> pd.DataFrame:
-    """Array and pixel positions, indexed by spot name."""
+def _spot_table(
+    spots: str | Path | pd.DataFrame | None, names: pd.Index, image: Any, pitch_um: float | None
+) -> pd.DataFrame:
+    """Array and pixel positions, indexed by spot name, and whether they are selected."""
     if spots is None:
         if image is not None:
             fix = "Pass spots=, the table of the ST spot detector; or image=None."
             raise MissingError("spots", found="nothing", expected="pixel positions of the spots", fix=fix)
         index = names.str.extract(r"(\d+)x(\d+)").astype(np.int64).to_numpy()
-        step = pitch_um / np.sqrt(2) if _staggered(index) else pitch_um
-        return pd.DataFrame(np.hstack([index, index * step]), index=names, columns=_SPOT_COLUMNS)
-    table = spots if isinstance(spots, pd.DataFrame) else read_table(spots, argument="spots")
+        step, _ = _step_um(index, pitch_um)
+        placed = pd.DataFrame(np.hstack([index, index * step]), index=names, columns=_SPOT_COLUMNS)
+        return placed.assign(selected=True)
+    table = spots if isinstance(spots, pd.DataFrame) else read_table(spots, argument="spots")[0]
     if absent := [column for column in _SPOT_COLUMNS if column not in table]:
         fix = "Use the file that the ST spot detector wrote, or rename its columns."
         raise MissingError("spots", found=f"columns {list(table)}", expected=f"{absent} too", fix=fix)
-    if "selected" in table:
-        table = table[table["selected"] == 1]
-    if missing := int((~np.isfinite(table[_SPOT_COLUMNS].to_numpy(np.float64))).any(axis=1).sum()):
+    selected = table["selected"] == 1 if "selected" in table else pd.Series(1, index=table.index) == 1
+    table = table[_SPOT_COLUMNS].assign(selected=selected)
+    # Nobody needs the pixels of a spot that is not selected, but its name says whose table this is.
+    needed = np.where(selected.to_numpy()[:, None] | [True, True, False, False], table[_SPOT_COLUMNS], 0.0)
+    if missing := int((~np.isfinite(needed.astype(np.float64))).any(axis=1).sum()):
         fix = "Remove these rows."
         raise OptionError("spots", found=f"{missing} rows with NaN", expected="a position for every spot", fix=fix)
     labels = table["x"].astype(np.int64).astype(str) + "x" + table["y"].astype(np.int64).astype(str)
     if labels.duplicated().any():
         twice = list(labels[labels.duplicated()][:5])
         raise OptionError("spots", found=f"{twice} twice", expected="each spot once", fix="Remove one of the rows.")
-    return table.set_axis(pd.Index(labels), axis=0)[_SPOT_COLUMNS]
+    return table.set_axis(pd.Index(labels), axis=0)
 
 
-def _join(table: pd.DataFrame, spots: pd.DataFrame) -> pd.DataFrame:
-    """Positions of the spots that both tables know, in the order of the counts."""
+def _join(table: pd.DataFrame, spots: pd.DataFrame, *, files: tuple[str | None, str | None]) -> pd.DataFrame:
+    """Positions of the selected spots that both tables know, in the order of the counts."""
+    known = table.index.isin(spots.index)
+    if known.sum() < _LEAST_SHARED * min(len(table), len(spots)):
+        raise MissingError(
+            f"spots ({files[1]})",
+            found=f"{known.sum()} of its {len(spots)} spots among the {len(table)} of counts ({files[0]})",
+            expected="the same names, such as " + f"{list(table.index[:3])}",
+            fix="Pass the files of one section.",
+        )
+    spots = spots[spots["selected"]]
     shared = table.index[table.index.isin(spots.index)]
     if shared.empty:
-        found = f"{list(spots.index[:3])} in spots and {list(table.index[:3])} in counts"
-        raise MissingError("spots", found=found, expected="the same names", fix="Pass the files of one section.")
+        found = f"{len(spots)} spots selected, none of them with counts"
+        raise MissingError("spots, selected", found=found, expected="1 at spots under tissue", fix="Check the column.")
     lost = len(table) - len(shared), len(spots) - len(shared)
     if any(lost):
         log.info("%d spots have counts and no (selected) position, %d the reverse; both are left out", *lost)
     return spots.loc[shared]
 
 
-def _staggered(index: NDArray[np.int64]) -> bool:
-    """Whether every second place of the grid is empty by design, as on a chessboard ("2K" arrays)."""
-    return len(index) > 1 and len(np.unique(index.sum(axis=1) % 2)) == 1
+def _step_um(index: NDArray[np.int64], pitch_um: float | None) -> tuple[float, float]:
+    """Length of a step of the grid, and the distance between neighbouring spots, um."""
+    staggered = is_staggered(index)
+    default = _STAGGERED_PITCH_UM if staggered else _PITCH_UM
+    pitch = default if pitch_um is None else pitch_um
+    return (pitch / 2**0.5 if staggered else pitch), pitch
 
 
 def _to_anndata(table: pd.DataFrame) -> AnnData:

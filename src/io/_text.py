@@ -1,5 +1,6 @@
 """Text files as other people's tools leave them: gzipped or not, with a byte-order mark, with CRLF."""
 
+import csv
 import gzip
 import zlib
 from io import StringIO
@@ -37,12 +38,13 @@ def read_text(path: str | Path, *, argument: str = "path") -> str:
         ) from error
 
 
-def read_table(path: str | Path, *, argument: str = "path", **options: Any) -> pd.DataFrame:
-    """Tab-separated table, or a FileError that names the file."""
+def read_table(path: str | Path, *, argument: str = "path", **options: Any) -> tuple[pd.DataFrame, list[str]]:
+    """Table separated by tabs or commas, and the fields of its first line as they stand there."""
     text = read_text(path, argument=argument)
+    first = text.partition("\n")[0].rstrip("\r")
+    separator = "," if first.count(",") > first.count("\t") else "\t"
     try:
-        return pd.read_csv(StringIO(text), sep="\t", **options)
-    except ValueError as error:  # pandas' parser errors are ValueErrors
-        raise FileError(
-            str(path), found=str(error), expected="a tab-separated table", fix="Check that the file is whole."
-        ) from error
+        return pd.read_csv(StringIO(text), sep=separator, **options), next(csv.reader([first], delimiter=separator))
+    except (ValueError, csv.Error) as error:  # pandas' parser errors are ValueErrors
+        expected = "a table separated by tabs or commas"
+        raise FileError(str(path), found=str(error), expected=expected, fix="Check that the file is whole.") from error

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from .._errors import OptionError
 from .._keys import LibraryKeys
-from .._record import each
 from .._sections import library, metadata, positions, sections
 from .._units import pitch
+from ._link import single
 from .image import SlideImage, open_image
 from .image._locate import locate_image
 
@@ -34,12 +34,12 @@ def to_spatialdata(adata: AnnData) -> "SpatialData":
     Parameters
     ----------
     adata
-        Section or sections with positions; sections without an image get no image.
+        Section or sections (by ``obs["library_id"]``) with positions; sections without an image get no image.
 
     Raises
     ------
     OptionError
-        Positions are NaN, or observation names of a section are not unique.
+        It is a list, positions are NaN, or observation names of a section are not unique.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def to_spatialdata(adata: AnnData) -> "SpatialData":
     from spatialdata import SpatialData
     from spatialdata.models import TableModel
 
-    each(adata)
+    adata = single(adata, fix="Convert one at a time, or join them: anndata.concat(adatas, uns_merge='unique').")
     xy, groups = positions(adata), sections(adata)
     names = _element_names(list(groups))
     images, shapes = {}, {}

@@ -10,8 +10,8 @@ from anndata import AnnData
 from .._errors import MissingError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import write
-from ._lattice import lattice_mpp
-from ._link import entry
+from ._lattice import APART, VISIUM_STEP_UM, lattice_mpp
+from ._link import check_size, entry
 from ._spaceranger import (
     ARRAY,
     PIXELS,
@@ -22,12 +22,11 @@ from ._spaceranger import (
     read_positions,
     read_scalefactors,
 )
+from .image import open_image
 
 log = logging.getLogger("histoscribe")
 
-_STEP_UM = (50.0, 50.0 * 3**0.5)  # a column and a row step of the hexagonal array, 100 um between neighbours
 _NOMINAL_SPOT_UM = 65.0  # that is what spot_diameter_fullres stands for, by 10x's manual; the spots measure 55 um
-_DISAGREE = 0.1
 
 
 def read_visium(path: str | Path, *, image: str | Path | None = None, library_id: str | None = None) -> AnnData:
@@ -65,14 +64,17 @@ def read_visium(path: str | Path, *, image: str | Path | None = None, library_id
     name = slug(library_id or (folder.parent if folder.name == "outs" else folder).name)
     factors, spots, adata = read_scalefactors(spatial), read_positions(spatial), read_matrix(folder)
     # The whole array, not only the spots in tissue: the more spots, the better the fit.
-    mpp = lattice_mpp(spots[ARRAY], spots[PIXELS], _STEP_UM)
+    mpp = lattice_mpp(spots[ARRAY], spots[PIXELS], VISIUM_STEP_UM, name=name, axes=" and ".join(PIXELS))
     _compare(name, mpp, factors[LibraryKeys.SPOT_DIAMETER])
     spots = _of_barcodes(spots, adata.obs_names)
     xy = spots[PIXELS].to_numpy(np.float64)
     source, scale = choose_image(spatial, image, factors)
-    _say(name, mpp, source, scale)
-    described = entry(source, xy, mpp=mpp, scale=scale, spot_diameter=factors[LibraryKeys.SPOT_DIAMETER])
     pictures, scales = read_pictures(spatial, factors)
+    described = entry(source, xy, mpp=mpp, scale=scale, spot_diameter=factors[LibraryKeys.SPOT_DIAMETER])
+    if source is not None:
+        with open_image(source) as opened:
+            check_size(f"image {source}", (opened.width / scale, opened.height / scale), pictures, scales)
+    _say(name, mpp, source, scale)
     described[LibraryKeys.IMAGES] |= pictures
     described[LibraryKeys.SCALEFACTORS] = factors | described[LibraryKeys.SCALEFACTORS] | scales
     outputs = {
@@ -98,7 +100,7 @@ def _of_barcodes(spots: pd.DataFrame, barcodes: pd.Index) -> pd.DataFrame:
 
 def _compare(name: str, mpp: float, spot_diameter: float) -> None:
     nominal = _NOMINAL_SPOT_UM / spot_diameter
-    if abs(mpp / nominal - 1) > _DISAGREE:
+    if abs(mpp / nominal - 1) > APART:
         log.warning(
             "%s: %.4f um per pixel by the pitch of the spots (100 um), %.4f by spot_diameter_fullres (65 um); "
             "the pitch is believed", name, mpp, nominal,

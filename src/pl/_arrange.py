@@ -6,7 +6,8 @@ from math import ceil
 
 from .._errors import OptionError
 from ._grid import Cell
-from ._panel import Paint, Panel, Spots
+from ._panel import Paint, Panel
+from ._spots import Spots
 from ._views import View, log_without_scale
 
 

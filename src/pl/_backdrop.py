@@ -1,8 +1,6 @@
 """The part of the slide image that lies under a panel, read at the resolution that the panel can show."""
 
 import logging
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from .._errors import FileError, ImageError, MissingError
-from .._keys import Keys, LibraryKeys
-from ..io import SlideImage, open_image
-from ._views import Box, View
+from ..io import SlideImage
+from ._extent import Box
+from ._picture import can_open, has_picture, lowres, open_picture
+from ._views import View
 
 _PER_INCH = 300  # what print asks for
 _MOST = 4000
@@ -40,9 +39,10 @@ def backdrop(view: View, inches: float) -> Backdrop | None:
         log.info("%s: no image is linked; drawn on white", view.library_id)
         return None
     try:
-        if not _can_open(view):
-            return _lowres(view)
-        with _open(view) as image:
+        if not can_open(view.adata, view.library_id):
+            pixels, scale = lowres(view.adata, view.library_id)
+            return Backdrop(displayable(pixels), (0.0, 0.0, pixels.shape[1] / scale, pixels.shape[0] / scale))
+        with open_picture(view.adata, view.library_id) as image:
             return _read(image, view, min(int(inches * _PER_INCH), _MOST))
     except (ImageError, FileError, MissingError) as error:
         log.warning("%s: drawn on white, as its image can't be read: %s", view.library_id, error)
@@ -51,39 +51,7 @@ def backdrop(view: View, inches: float) -> Backdrop | None:
 
 def has_image(view: View) -> bool:
     """Whether an image is linked to the section, or carried by it."""
-    return _can_open(view) or LibraryKeys.LOWRES in _entry(view).get(LibraryKeys.IMAGES, {})
-
-
-def _can_open(view: View) -> bool:
-    entry = _entry(view)
-    return _path(entry) is not None or LibraryKeys.HIRES in entry.get(LibraryKeys.IMAGES, {})
-
-
-def _lowres(view: View) -> Backdrop:
-    """Space Ranger's small picture: nothing to learn from, but good enough to look at."""
-    entry = _entry(view)
-    pixels = np.atleast_3d(np.asarray(entry[LibraryKeys.IMAGES][LibraryKeys.LOWRES]))
-    scale = float(entry.get(LibraryKeys.SCALEFACTORS, {}).get(LibraryKeys.LOWRES_SCALE, np.nan))
-    if not 0 < scale < np.inf:
-        where = f"uns['spatial'][{view.library_id!r}]['scalefactors'][{LibraryKeys.LOWRES_SCALE!r}]"
-        fix = "Set it: pixels of the image per full-resolution pixel."
-        raise ImageError(where, found=repr(scale), expected="a positive number", fix=fix)
-    return Backdrop(displayable(pixels), (0.0, 0.0, pixels.shape[1] / scale, pixels.shape[0] / scale))
-
-
-def _open(view: View) -> SlideImage:
-    with warnings.catch_warnings():
-        if _path(_entry(view)) is None:  # the small image is as good for a picture, and nothing is amiss
-            warnings.filterwarnings("ignore", message=r".*images\['hires'\] is used", category=UserWarning)
-        return open_image(view.adata, library_id=view.library_id)
-
-
-def _entry(view: View) -> Mapping[str, Any]:
-    return view.adata.uns.get(Keys.LIBRARIES, {}).get(view.library_id, {})
-
-
-def _path(entry: Mapping[str, Any]) -> Any:
-    return entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.PATH)
+    return has_picture(view.adata, view.library_id)
 
 
 def _read(image: SlideImage, view: View, longest: int) -> Backdrop:

@@ -58,11 +58,13 @@ def category_colors(adatas: Sequence[AnnData], variable: Variable, palette: Pale
 
 
 def keep_colors(adatas: Sequence[AnnData], variable: Variable, colors: Mapping[str, str], *, replace: bool) -> None:
-    """Remember the colours of an obs column, so that the next figure shows the same."""
+    """Remember the colours of an obs column, so that the next figure shows the same; of truth values scanpy keeps none."""
     key = variable.obs_key
+    if key is None or any(pd.api.types.is_bool_dtype(adata.obs[key]) for adata in adatas):
+        return
     for adata, value in zip(adatas, variable.per_adata, strict=True):
         # Writing to a view would turn it into a copy behind the user's back.
-        if key is not None and not adata.is_view and (replace or not _kept(adata, value, key)):
+        if not adata.is_view and (replace or not _kept(adata, value, key)):
             adata.uns[colors_of(key)] = [colors[name] for name in names_of(value)]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +12,13 @@ from natsort import natsorted
 from numpy.typing import NDArray
 
 from .._errors import GenesError, MissingError, OptionError
+from .._keys import Keys
+from ._suggest import BY_FULL_NAME_ONLY, missing
 
 Values: TypeAlias = NDArray[np.float64] | pd.Categorical
 
 _OBS, _GENE, _OBSM = "obs:", "gene:", "obsm:"
-# p-values bear the names of their scores; an ambiguity with every pathway would help nobody
-_BY_FULL_NAME_ONLY = ("padj_",)
+_FIRST = 100  # rows that tell counts from anything else
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def lookup(adatas: Sequence[AnnData], name: str, *, layer: str | None = None) ->
     per_adata = [list(_places(adata, name)) for adata in adatas]
     shared = [place for place in per_adata[0] if all(place in places for places in per_adata)]
     if not shared:
-        raise _missing(adatas, name, per_adata)
+        raise missing(adatas, name, having=sum(bool(places) for places in per_adata))
     if len(shared) > 1:
         fix = f"Write one of: {', '.join(repr(place) for place in shared)}."
         raise OptionError(f"color {name!r}", found=f"{len(shared)} things of this name", expected="one", fix=fix)
@@ -77,7 +77,7 @@ def lookup(adatas: Sequence[AnnData], name: str, *, layer: str | None = None) ->
     if len({isinstance(value, pd.Categorical) for value in values}) > 1:
         fix = "Make it the same type in all sections."
         raise OptionError(source, found="categories in some sections, numbers in others", expected="one type", fix=fix)
-    return Variable(_shown(source), source, _detail(source, layer), values)
+    return Variable(_shown(source), source, _detail(adatas, source, layer), values)
 
 
 def _places(adata: AnnData, name: str) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _places(adata: AnnData, name: str) -> Iterator[str]:
     if name in adata.var_names:
         yield f"{_GENE}{name}"
     for key, table in adata.obsm.items():
-        if isinstance(table, pd.DataFrame) and name in table and not key.startswith(_BY_FULL_NAME_ONLY):
+        if isinstance(table, pd.DataFrame) and name in table and not key.startswith(BY_FULL_NAME_ONLY):
             yield f"{_OBSM}{key}/{name}"
     if full and _exists(adata, name):
         yield name
@@ -161,35 +161,16 @@ def _shown(source: str) -> str:
     return f"{key} {column}" if column.isdigit() else column
 
 
-def _detail(source: str, layer: str | None) -> str:
+def _detail(adatas: Sequence[AnnData], source: str, layer: str | None) -> str:
     if source.startswith(_GENE):
-        return layer or ""
+        return layer or (str(Keys.COUNTS) if all(_holds_counts(adata.X) for adata in adatas) else "X")
     if source.startswith(_OBSM):
         return source.removeprefix(_OBSM).partition("/")[0]
     return "µm" if source.endswith("_um") else ""
 
 
-def _missing(adatas: Sequence[AnnData], name: str, per_adata: list[list[str]]) -> MissingError:
-    having = sum(bool(places) for places in per_adata)
-    if having:
-        return MissingError(
-            f"color {name!r}",
-            found=f"in {having} of {len(adatas)} AnnData, or not the same in all",
-            expected="the same column, gene or table in each",
-            fix="Leave out the sections without it.",
-        )
-    near = _near(name, adatas[0])
-    fix = f"Did you mean {', '.join(map(repr, near))}?" if near else f"Columns of obs: {list(adatas[0].obs)}."
-    expected = "an obs column, a gene of var_names, or a column of an obsm table"
-    return MissingError(f"color {name!r}", found="nothing of this name", expected=expected, fix=fix)
-
-
-def _near(name: str, adata: AnnData) -> list[str]:
-    known = [*map(str, adata.obs), *map(str, adata.var_names)]
-    for table in adata.obsm.values():
-        known += map(str, table.columns) if isinstance(table, pd.DataFrame) else []
-    bare = name.rpartition("/")[2].rpartition(":")[2].lower()
-    by_lower = {one.lower(): one for one in known}
-    inside = [one for lower, one in by_lower.items() if bare and bare in lower]
-    alike = [by_lower[lower] for lower in get_close_matches(bare, by_lower, n=5, cutoff=0.7)]
-    return list(dict.fromkeys([*alike, *inside]))[:5]
+def _holds_counts(matrix: Any) -> bool:
+    """Whether the first rows are whole numbers, not negative and not all 0."""
+    first = matrix[:_FIRST]
+    values = first.data if sp.issparse(first) else np.asarray(first)
+    return bool((values > 0).any() and (values >= 0).all() and (values == np.round(values)).all())

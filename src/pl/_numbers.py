@@ -1,4 +1,4 @@
-"""Numbers as colours: robust limits, a colour map that fits their signs, a colour bar."""
+"""Numbers as colours: a colour map that fits their signs, and a colour bar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,38 +9,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import Collection
 from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
 from matplotlib.ticker import FixedLocator, MaxNLocator
-from numpy.typing import NDArray
 
-from .._errors import OptionError
 from ._colors import DIVERGING, NO_VALUE, SEQUENTIAL, colormap
 from ._layout import Size
 from ._legend import GAP, no_value_legend
+from ._limits import Numeric, is_constant, limits
 from ._lookup import Variable
 from ._text import INK, NORMAL, SMALL, wrapped, written
 from ._views import View
 
-_ROBUST = (1.0, 99.0)  # percentiles
 _BAR, _LONGEST = 0.13, 2.6  # inches
 _APART = 0.1  # of the bar's length
-
-
-@dataclass(frozen=True, kw_only=True)
-class Numeric:
-    """What a user may say about the colours of numbers; None leaves it to the values."""
-
-    cmap: str | Colormap | None = None
-    vmin: float | None = None
-    vmax: float | None = None
-    vcenter: float | None = None
-
-    def check(self) -> None:
-        """Raise where a limit is no number or there is no such colour map."""
-        if self.cmap is not None:
-            colormap(self.cmap)
-        for name in ("vmin", "vmax", "vcenter"):
-            value = getattr(self, name)
-            if value is not None and not np.isfinite(value):
-                raise OptionError(name, found=repr(value), expected="a finite number", fix="Leave it out.")
 
 
 @dataclass(frozen=True)
@@ -52,6 +31,7 @@ class Numbers:
     cmap: Colormap
     extend: str
     has_missing: bool
+    ticks: Sequence[float] = ()
 
     @property
     def name(self) -> str:
@@ -80,7 +60,7 @@ class Numbers:
         inset = ax.inset_axes((1 + GAP / width, max((1 - share) / 2, below), _BAR / width, share))
         mappable = ScalarMappable(self.norm, self.cmap)
         bar = ax.figure.colorbar(
-            mappable, cax=inset, extend=self.extend, extendfrac=0.04, ticks=FixedLocator(_ticks(self.norm))
+            mappable, cax=inset, extend=self.extend, extendfrac=0.04, ticks=FixedLocator(self.ticks)
         )
         bar.outline.set_visible(False)
         inset.tick_params(labelsize=SMALL, labelcolor=INK, color=INK, length=2.5, width=0.6, pad=2)
@@ -103,35 +83,8 @@ def numbers(variable: Variable, shown: Sequence[View], how: Numeric) -> Numbers:
     colors = colormap(how.cmap or (SEQUENTIAL if middle is None else DIVERGING))
     below, above = bool((drawn < low).any()), bool((drawn > high).any())
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    return Numbers(variable, norm, colors, extend[below, above], has_missing)
-
-
-def limits(values: NDArray[np.float64], how: Numeric) -> tuple[float, float, float | None]:
-    """Lower and upper limit, and the centre where the values lie on both sides of one.
-
-    Limits that are not given are the 1st and 99th percentile, symmetric around a centre.
-    """
-    low, high = _robust(values)
-    signed = low < 0 < high and (how.vmin is None or how.vmin < 0) and (how.vmax is None or how.vmax > 0)
-    middle = how.vcenter if how.vcenter is not None else 0.0 if signed else None
-    if middle is not None:
-        half = max(abs(low - middle), abs(high - middle)) or 1.0
-        low, high = middle - half, middle + half
-    elif low == high:  # constant: any range that holds it, 0 at its lower end
-        low, high = (0.0, 1.0) if low == 0 else (min(0.0, low), max(0.0, high))
-    low, high = (given if given is not None else own for given, own in ((how.vmin, low), (how.vmax, high)))
-    if low >= high or not (middle is None or low < middle < high):
-        found = f"vmin={low:g}, vmax={high:g}" + ("" if middle is None else f", vcenter={middle:g}")
-        fix = "Leave one of them out: the others default to the 1st and 99th percentile."
-        raise OptionError("vmin, vmax", found=found, expected="vmin < vcenter < vmax", fix=fix)
-    return low, high, middle
-
-
-def _robust(values: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(values, _ROBUST)
-    if low == high:  # a gene that few spots express
-        low, high = values.min(), values.max()
-    return float(low), float(high)
+    ticks = finite[:1].tolist() if is_constant(finite, how) else _ticks(norm)
+    return Numbers(variable, norm, colors, extend[below, above], has_missing, ticks)
 
 
 def _ticks(norm: Normalize) -> list[float]:

@@ -7,8 +7,9 @@ from anndata import AnnData
 from .._errors import OptionError
 from ._categories import Categories, categories
 from ._colors import Palette, category_colors, keep_colors
+from ._limits import Numeric
 from ._lookup import lookup
-from ._numbers import Numeric, numbers
+from ._numbers import numbers
 from ._panel import Paint
 from ._views import View
 

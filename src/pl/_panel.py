@@ -3,22 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import Collection, EllipseCollection
+from matplotlib.collections import Collection
 
-from .._errors import OptionError
 from ._backdrop import Backdrop
-from ._colors import NO_VALUE
 from ._layout import Size
 from ._scalebar import scale_bar
+from ._spots import Spots
 from ._text import INK, TITLE, wrapped
 from ._views import View
 
-_RASTER = 10_000  # spots from which a PDF holds pixels instead of shapes
-_RIM, _RIMMED = 0.4, 5.0  # points: the rim, and the diameter from which it is that wide
 _LETTER = 0.2  # inches
-_RIM_ON_WHITE = "#BBBBBB"
 
 
 class Paint(Protocol):
@@ -33,29 +28,6 @@ class Paint(Protocol):
 
     def explain(self, ax: Axes, name: str, size: Size) -> None:
         """Draw the key beside a panel of this size in inches."""
-
-
-@dataclass(frozen=True)
-class Spots:
-    """How spots are drawn.
-
-    Attributes
-    ----------
-    size
-        Factor on their true diameter.
-    alpha
-        Opacity.
-    """
-
-    size: float = 1.0
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.size < float("inf"):
-            fix = "1 draws spots as large as they are."
-            raise OptionError("size", found=repr(self.size), expected="a factor above 0", fix=fix)
-        if not 0 <= self.alpha <= 1:
-            raise OptionError("alpha", found=repr(self.alpha), expected="0 to 1", fix="1 is opaque.")
 
 
 @dataclass(frozen=True)
@@ -104,29 +76,10 @@ class Panel:
             self.paint.explain(ax, self.key_name, size)
 
     def _draw_spots(self, ax: Axes, size: Size) -> None:
-        diameter = np.full(1, self.view.diameter * self.spots.size)
-        spots = EllipseCollection(
-            diameter,
-            diameter,
-            np.zeros(1),
-            units="xy",
-            offsets=self.view.xy,
-            offset_transform=ax.transData,
-            facecolor=NO_VALUE,
-            linewidth=self._rim(size),
-            edgecolor="white" if self.backdrop is not None else _RIM_ON_WHITE,
-            alpha=self.spots.alpha,
-            rasterized=len(self.view.xy) > _RASTER,
-            zorder=2,
-        )
+        spots = self.spots.shapes(ax, self.view, width=size[0], over_image=self.backdrop is not None)
         if self.paint is not None:
             self.paint.color(spots, self.view)
         ax.add_collection(spots, autolim=False)
-
-    def _rim(self, size: Size) -> float:
-        """Width in points of the line that sets a spot off from the tissue; small spots have none."""
-        points = 72 * size[0] * self.view.diameter * self.spots.size / self.view.width
-        return min(_RIM, _RIM * points / _RIMMED) if points > _RIMMED / 2 else 0.0
 
     def _write(self, ax: Axes, size: Size) -> None:
         if self.title:

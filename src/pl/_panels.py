@@ -14,9 +14,10 @@ from ._arrange import arrange, titled
 from ._backdrop import has_image
 from ._colors import Palette
 from ._grid import Cell, draw, panel_size, with_backdrops
-from ._numbers import Numeric
+from ._limits import Numeric
 from ._paints import color_names, keep, paints
-from ._panel import Paint, Spots
+from ._panel import Paint
+from ._spots import Spots
 from ._views import views
 
 _TISSUE = "H&E"
@@ -31,12 +32,12 @@ def panels(
     library_id: str | None = None,
     crop: Sequence[float] | None = None,
     size: float = 1.0,
-    alpha: float = 1.0,
+    alpha: float | None = None,
     cmap: str | Colormap | None = None,
     palette: Palette | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    vcenter: float | None = None,
+    vmin: float | str | None = None,
+    vmax: float | str | None = None,
+    vcenter: float | str | None = None,
     title: Sequence[str] | None = None,
     ncols: int = 3,
 ) -> Figure:

@@ -12,9 +12,9 @@ from .._record import AnnDatas, each
 from ._arrange import arrange, titled
 from ._colors import Palette
 from ._grid import draw, inches_of, panel_size, with_backdrops
-from ._numbers import Numeric
+from ._limits import Numeric
 from ._paints import color_names, keep, paints
-from ._panel import Spots
+from ._spots import Spots
 from ._views import same_scale, views
 
 
@@ -28,12 +28,12 @@ def spatial(
     image: bool = True,
     crop: Sequence[float] | None = None,
     size: float = 1.0,
-    alpha: float = 1.0,
+    alpha: float | None = None,
     cmap: str | Colormap | None = None,
     palette: Palette | None = None,
-    vmin: float | None = None,
-    vmax: float | None = None,
-    vcenter: float | None = None,
+    vmin: float | str | None = None,
+    vmax: float | str | None = None,
+    vcenter: float | str | None = None,
     scale_bar: bool = True,
     legend: bool = True,
     title: str | Sequence[str] | None = None,
@@ -45,7 +45,9 @@ def spatial(
     Several names make several panels. Several sections are drawn to the same scale, with one colour scale and one
     key a variable: a row for each section, or a grid of sections where there is one variable. Axes are in
     full-resolution pixels, y down. Colours of the categories of an obs column are kept in ``uns["<name>_colors"]``,
-    as scanpy does; nothing else is written.
+    as scanpy does, but not of True and False; nothing else is written.
+
+    Tiles of a bare slide (:func:`histoscribe.io.tile_slide`) are drawn as the squares that they are.
 
     Parameters
     ----------
@@ -56,7 +58,8 @@ def spatial(
         written ``"obs:x"``, ``"gene:EPCAM"`` or ``"obsm:score_hallmark/HYPOXIA"``; ``"obsm:X_fused/0"`` is a column
         of an array. Without a name the tissue alone is drawn.
     layer
-        Layer that genes are read from; ``X`` by default.
+        Layer that genes are read from; ``X`` by default. The colour bar names it, or says ``counts`` where ``X`` holds
+        whole numbers.
     library_key
         Column of obs that names the section of each spot.
     library_id
@@ -65,20 +68,23 @@ def spatial(
         Whether to draw the linked image under the spots.
     crop
         What to show: x0, y0, x1, y1 in micrometres from the upper left corner of the full-resolution image. The
-        spots and a margin by default. Colours stay those of the whole section.
+        spots, and of the image a margin around them, by default; spots outside the image are left out, with a
+        warning in the log. Colours stay those of the whole section.
     size
-        Factor on the true diameter of the spots.
+        Factor on the true diameter of the spots, or side of the tiles. Where nobody says the diameter, it is taken
+        to be 0.6 of the distance between neighbours.
     alpha
-        Opacity of the spots.
+        Opacity: 1 by default, but 0.6 for tiles over an image, since they cover the tissue.
     cmap
         Colour map of numbers: viridis by default, or a diverging one where values have both signs.
     palette
         Colours of categories: a list, a dictionary, or the name of a colour map. It replaces the colours kept.
     vmin, vmax
-        Limits of the colours: the 1st and 99th percentile by default; the colour bar ends in a point where values
-        lie beyond.
+        Limits of the colours, as numbers or as percentiles such as ``"p99"``: the 1st and 99th percentile by default;
+        the colour bar ends in a point where values lie beyond. A single value everywhere has the middle colour, and
+        0 the lowest.
     vcenter
-        Value at the middle of a diverging colour map: 0 by default where values have both signs.
+        Value, or percentile, at the middle of a diverging colour map: 0 by default where values have both signs.
     scale_bar
         Whether to draw a scale bar in the first panel of each section. It needs um per pixel and is left out, with a
         warning in the log, where nobody says it.
@@ -100,7 +106,7 @@ def spatial(
     MissingError
         There is nothing of this name, or no such section.
     OptionError
-        A name is ambiguous, ``crop`` shows nothing, or ``ax`` is passed for several panels.
+        A name is ambiguous, a limit can't be one, ``crop`` shows nothing, or ``ax`` is passed for several panels.
     ScaleError
         ``crop`` is given and nobody says the um per pixel.
 

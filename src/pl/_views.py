@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 from anndata import AnnData
@@ -11,14 +10,11 @@ from numpy.typing import NDArray
 
 from .._errors import MissingError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys
+from .._record import has
 from .._sections import positions, section_mpp, sections
-from .._units import pitch, to_px, to_um
-
-Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1
-
-_SPOT_OF_PITCH = 0.5  # ST: 100 of 200 um; Visium: 55 of 100 um
-_MARGIN = 0.03  # of the longer side, around the spots
-_LONE_SPOT_PX = 100.0
+from .._units import to_px, to_um
+from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized, spacing
+from ._picture import library_entry, picture_size
 
 log = logging.getLogger("histoscribe")
 
@@ -36,11 +32,13 @@ class View:
     rows, xy
         Spots inside the box, and their centres.
     diameter
-        Of a spot.
+        Of a spot, or the side of a tile.
     mpp
         Micrometres per pixel, where known.
     box
         What is shown.
+    is_tiled
+        Whether its observations are the tiles of a bare slide instead of spots.
     """
 
     adata: AnnData
@@ -51,6 +49,7 @@ class View:
     diameter: float
     mpp: float | None
     box: Box
+    is_tiled: bool = False
 
     @property
     def width(self) -> float:
@@ -91,13 +90,12 @@ def same_scale(shown: list[View]) -> list[View]:
         units = [1 / max(view.width, view.height) for view in shown]
     w = max(view.width * unit for view, unit in zip(shown, units, strict=True))
     h = max(view.height * unit for view, unit in zip(shown, units, strict=True))
-    return [replace(view, box=_around(view.box, w / unit, h / unit)) for view, unit in zip(shown, units, strict=True)]
+    return [replace(view, box=resized(view.box, w / unit, h / unit)) for view, unit in zip(shown, units, strict=True)]
 
 
 def mpp_of(adata: AnnData, library_id: str) -> float | None:
     """Micrometres per pixel of a section, None where nobody says; one that can't be is still an error."""
-    entry = adata.uns.get(Keys.LIBRARIES, {}).get(library_id, {})
-    said = entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.MPP)
+    said = library_entry(adata, library_id).get(LibraryKeys.METADATA, {}).get(LibraryKeys.MPP)
     return None if said is None else section_mpp(adata, library_id)
 
 
@@ -122,51 +120,52 @@ def _view(adata: AnnData, index: int, name: str, rows: NDArray[np.intp], crop: S
     if not placed.all():
         log.warning("%s: %d spots without a position are left out", name, int((~placed).sum()))
     rows, xy = rows[placed], xy[placed]
-    diameter, mpp = _diameter(adata, name, xy), mpp_of(adata, name)
-    spots = _extent(xy, diameter)
-    box = spots if crop is None else _cropped(adata, name, crop, spots)
-    inside = _inside(xy, box, diameter)
-    return View(adata, index, name, rows[inside], xy[inside], diameter, mpp, box)
+    tiled, apart = _is_tiled(adata, rows), spacing(xy)
+    diameter = diameter_of(_said_diameter(adata, name, rows if tiled else None), apart)
+    box = _whole(adata, name, xy, diameter, apart) if crop is None else _cropped(adata, name, crop, xy, diameter)
+    shown = inside(xy, box, diameter)
+    return View(adata, index, name, rows[shown], xy[shown], diameter, mpp_of(adata, name), box, tiled)
 
 
-def _diameter(adata: AnnData, library_id: str, xy: NDArray[np.float64]) -> float:
-    factors = adata.uns.get(Keys.LIBRARIES, {}).get(library_id, {}).get(LibraryKeys.SCALEFACTORS, {})
+def _is_tiled(adata: AnnData, rows: NDArray[np.intp]) -> bool:
+    if not (has(adata, Keys.TISSUE_FRACTION) and has(adata, Keys.TILES)):
+        return False
+    return bool(adata.obs[Keys.TISSUE_FRACTION].iloc[rows].notna().all())  # sections of both kinds can be joined
+
+
+def _said_diameter(adata: AnnData, library_id: str, tiles: NDArray[np.intp] | None) -> float:
+    factors = library_entry(adata, library_id).get(LibraryKeys.SCALEFACTORS, {})
     said = float(factors.get(LibraryKeys.SPOT_DIAMETER, np.nan))
-    if np.isfinite(said) and said > 0:
-        return said
-    return pitch(xy) * _SPOT_OF_PITCH if len(np.unique(xy, axis=0)) > 1 else _LONE_SPOT_PX
+    if tiles is not None and not np.isfinite(said):  # uns is lost when sections are joined
+        return float(np.nanmedian(np.asarray(adata.obsm[Keys.TILES])[tiles, 2]))
+    return said
 
 
-def _extent(xy: NDArray[np.float64], diameter: float) -> Box:
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    margin = diameter / 2 + _MARGIN * max(*(high - low), diameter)
-    (x0, y0), (x1, y1) = low - margin, high + margin
-    return float(x0), float(y0), float(x1), float(y1)
+def _whole(adata: AnnData, name: str, xy: NDArray[np.float64], diameter: float, apart: float | None) -> Box:
+    """Box of all spots but those that an image doesn't hold: a few strays would make the section a speck."""
+    image = picture_size(adata, name)
+    if image is not None:
+        held = on_image(xy, image, beyond=apart or diameter)
+        if not held.all():
+            log.warning("%s: %d spots lie outside the image and are left out of the view", name, int((~held).sum()))
+        xy = xy[held]
+    return framed(extent(xy, diameter), apart, image)
 
 
-def _cropped(adata: AnnData, library_id: str, crop: Sequence[float], spots: Box) -> Box:
+def _cropped(adata: AnnData, library_id: str, crop: Sequence[float], xy: NDArray[np.float64], diameter: float) -> Box:
     if mpp_of(adata, library_id) is None:
         fix = "Set it, or leave crop= out: it is in micrometres."
         raise ScaleError(f"mpp of section {library_id!r}", found="nothing", expected="um per pixel", fix=fix)
     mpp = section_mpp(adata, library_id)
-    x0, y0, x1, y1 = (float(v) for v in to_px(crop, mpp)) if len(crop) == 4 else (np.nan,) * 4
-    overlaps = x0 < x1 and y0 < y1 and x0 < spots[2] and x1 > spots[0] and y0 < spots[3] and y1 > spots[1]
-    if not overlaps:
-        extent = ", ".join(f"{v:.0f}" for v in to_um(spots, mpp))
+    spots = framed(extent(xy, diameter), spacing(xy), picture_size(adata, library_id))
+    box = tuple(float(v) for v in to_px(crop, mpp))
+    if not overlap(box, spots):
+        span = ", ".join(f"{v:.0f}" for v in to_um(spots, mpp))
         raise OptionError(
             "crop",
             found=f"{tuple(crop)}, which shows nothing of section {library_id!r}",
             expected="(x0, y0, x1, y1) in um from the upper left corner of the image, x0 < x1 and y0 < y1",
-            fix=f"The section spans ({extent}).",
+            fix=f"The section spans ({span}).",
         )
+    x0, y0, x1, y1 = box
     return x0, y0, x1, y1
-
-
-def _inside(xy: NDArray[np.float64], box: Box, diameter: float) -> NDArray[np.bool_]:
-    low, high = np.array(box[:2]) - diameter / 2, np.array(box[2:]) + diameter / 2
-    return np.all((xy > low) & (xy < high), axis=1)
-
-
-def _around(box: Box, width: float, height: float) -> Box:
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2

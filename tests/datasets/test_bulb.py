@@ -12,7 +12,7 @@ from histoscribe._errors import OfflineError, OptionError
 from histoscribe._files import Remote
 from histoscribe._sections import section_mpp
 from histoscribe._units import pitch
-from histoscribe.datasets import _bulb, _remote, mouse_olfactory_bulb
+from histoscribe.datasets import _remote, mouse_olfactory_bulb
 
 
 @pytest.fixture
@@ -78,4 +78,4 @@ def test_real_sections(section: int, spots: int, data: Path) -> None:
     assert "Penk" in adata.var_names
     assert adata.var_names.str.startswith("ENSMUSG").mean() < 0.05
     mpp = section_mpp(adata, f"MOB{section}")
-    assert pitch(adata.obsm["spatial"]) * mpp == pytest.approx(_bulb._PITCH_UM, rel=0.03)
+    assert pitch(adata.obsm["spatial"]) * mpp == pytest.approx(141.4, rel=0.03)

@@ -150,6 +150,12 @@ def test_a_given_mpp_sets_the_size(slide: Path) -> None:
     assert set(tile_slide(slide, mpp=1.0, size_um=80).obsm["tiles"][:, 2]) == {80.0}
 
 
+def test_a_given_mpp_that_contradicts_the_file_is_reported(slide: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tile_slide(slide, mpp=1.0)
+    assert "the file says 2.0000 um per pixel, mpp= 1.0000; mpp= is believed" in caplog.text
+    assert "spots" not in caplog.text
+
+
 def test_bad_inputs(slide: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="size_um"):
         tile_slide(slide, size_um=0)
@@ -161,7 +167,7 @@ def test_bad_inputs(slide: Path, tmp_path: Path) -> None:
         tile_slide(tmp_path / "none.svs")
     bare = tmp_path / "bare.png"
     Image.fromarray(picture()[0]).save(bare)
-    with pytest.raises(ScaleError, match="Pass mpp="):
+    with pytest.raises(ScaleError, match="Pass mpp= to tile_slide"):
         tile_slide(bare)
     empty = tmp_path / "empty.png"
     Image.fromarray(np.full((200, 200, 3), 255, dtype=np.uint8)).save(empty)

@@ -1,5 +1,6 @@
 """Spatial Transcriptomics arrays: the right counts at the right place at the right scale."""
 
+import csv
 import logging
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from histoscribe._errors import CountsError, FileError, GenesError, ImageError, 
 from histoscribe._keys import Keys
 from histoscribe._sections import section_mpp
 from histoscribe.io import open_image, read_st
-from histoscribe.io._lattice import lattice_mpp
+from histoscribe.io._lattice import fit_lattice
 
 MPP = 8.0  # 200 um are 25 px
 ROTATION = np.array([[np.cos(0.05), np.sin(0.05)], [-np.sin(0.05), np.cos(0.05)]])
@@ -123,19 +124,54 @@ def test_scale_is_right_with_missing_and_jittered_spots(seed: int) -> None:
     rng = np.random.default_rng(seed)
     index = np.argwhere(rng.random((33, 35)) < 0.3)
     xy = index * 200 / 0.7 @ ROTATION + rng.normal(0, 15, index.shape)
-    assert lattice_mpp(index, xy, (200, 200)) == pytest.approx(0.7, rel=0.005)
+    assert fit_lattice(index, xy, (200, 200)).mpp == pytest.approx(0.7, rel=0.005)
 
 
 def test_staggered_arrays(tmp_path: Path) -> None:
     section = Section(tmp_path, staggered=True)
-    adata = read_st(section.counts, section.image, spots=section.spots, pitch_um=141.4)
+    adata = read_st(section.counts, section.image, spots=section.spots)
     assert section_mpp(adata, "section") == pytest.approx(141.4 / 25, rel=1e-6)
+    bare = read_st(section.counts, None)
+    nearest = np.sort(np.linalg.norm(bare.obsm["spatial"] - bare.obsm["spatial"][9], axis=1))[1]
+    assert nearest == pytest.approx(141.4)
+    wide = read_st(section.counts, section.image, spots=section.spots, pitch_um=200.0)
+    assert section_mpp(wide, "section") == pytest.approx(200 / 25, rel=1e-6)
 
 
 def test_a_given_mpp_is_believed(section: Section) -> None:
-    adata = read_st(section.counts, section.image, spots=section.spots, mpp=0.5)
+    with pytest.warns(UserWarning, match=r"array says 8.0000 um per pixel, mpp= 0.5000; mpp= is believed"):
+        adata = read_st(section.counts, section.image, spots=section.spots, mpp=0.5)
     assert section_mpp(adata, "section") == 0.5
     assert adata.uns["spatial"]["section"]["scalefactors"]["spot_diameter_fullres"] == 200
+    assert section_mpp(read_st(section.counts, None, spots=section.spots, mpp=8.5), "section") == 8.5
+    assert section_mpp(read_st(section.counts, None, spots=section.spots[:1], mpp=0.5), "section") == 0.5
+
+
+@pytest.mark.parametrize("axis", ["swap", "mirror"])
+def test_mirrored_positions_warn(axis: str, section: Section) -> None:
+    changes = {
+        "swap": {"pixel_x": section.spots["pixel_y"], "pixel_y": section.spots["pixel_x"]},
+        "mirror": {"pixel_x": 320 - section.spots["pixel_x"]},
+    }
+    with pytest.warns(UserWarning, match=r"pixel_x and pixel_y appear swapped, or the image is mirrored"):
+        adata = read_st(section.counts, None, spots=section.spots.assign(**changes[axis]))
+    assert section_mpp(adata, "section") == pytest.approx(MPP)
+
+
+def test_rotated_positions_do_not_warn(section: Section) -> None:
+    turned = section.spots.assign(pixel_x=320 - section.spots["pixel_y"], pixel_y=section.spots["pixel_x"])
+    assert section_mpp(read_st(section.counts, None, spots=turned), "section") == pytest.approx(MPP)
+
+
+@pytest.mark.parametrize(("stretch", "warned"), [(1.015, False), (1.1, True), (1 / 1.1, True)])
+def test_a_stretched_array_is_reported(
+    stretch: float, warned: bool, section: Section, caplog: pytest.LogCaptureFixture
+) -> None:
+    rotation_free = section.spots.assign(pixel_x=section.spots["x"] * 25 * stretch, pixel_y=section.spots["y"] * 25.0)
+    adata = read_st(section.counts, None, spots=rotation_free)
+    assert section_mpp(adata, "section") == pytest.approx(MPP / np.sqrt(stretch))
+    said = f"{MPP / stretch:.4f} um per pixel from column to column of the array, 8.0000 from row to row"
+    assert (said in caplog.text) == warned
 
 
 @pytest.mark.parametrize(("stated", "warned"), [(MPP * 1.05, False), (MPP * 1.3, True)])
@@ -146,7 +182,10 @@ def test_a_contradicting_file_warns(
     per_cm = 1e4 / stated
     tifffile.imwrite(path, section.pixels, photometric="rgb", resolution=(per_cm, per_cm), resolutionunit="CENTIMETER")
     adata = read_st(section.counts, path, spots=section.spots)
-    assert ("the spots say 8.0000; the spots are believed" in caplog.text) == warned
+    assert (
+        "the file says 10.4000 um per pixel, the pitch of the array 8.0000; the pitch of the array is believed"
+        in caplog.text
+    ) == warned
     assert section_mpp(adata, "section") == pytest.approx(MPP)
 
 
@@ -243,6 +282,7 @@ def _with(frame: pd.DataFrame, value: Any) -> pd.DataFrame:
         (lambda s: {"spots": s.spots[:1]}, ScaleError, "Pass mpp="),
         (lambda s: {"mpp": 0.0}, ScaleError, "mpp"),
         (lambda s: {"pitch_um": 200_000.0}, ScaleError, "pitch of the spot array"),
+        (lambda s: {"pitch_um": 0.0}, ScaleError, "Pass mpp="),
         (lambda s: {"image_scale": 2.0}, OptionError, "image_scale"),
     ],
 )
@@ -255,5 +295,57 @@ def test_bad_inputs(section: Section, change: Any, error: type[Exception], messa
 def test_swapped_axes_are_recognised(section: Section) -> None:
     wide = section.pixels[:110]
     spots = section.spots.assign(pixel_x=section.spots["pixel_y"] / 4, pixel_y=section.spots["pixel_x"])
-    with pytest.raises(ImageError, match="x and y appear swapped: exchanged, 100% fall inside"):
+    expected = (
+        r"% of 80 inside the image \(x \d+ to \d+, y \d+ to \d+.*x and y appear swapped: exchanged, 100% fall inside"
+    )
+    with pytest.warns(UserWarning, match="mirror"), pytest.raises(ImageError, match=expected):
         read_st(section.counts, wide, spots=spots)
+
+
+@pytest.mark.parametrize(("outside", "error"), [(0, False), (8, False), (9, True)])
+def test_spots_outside_the_image(outside: int, error: bool, section: Section, caplog: pytest.LogCaptureFixture) -> None:
+    spots = section.spots.assign(pixel_x=section.spots["pixel_x"].where(np.arange(80) >= outside, 325.0))
+    if error:
+        with pytest.raises(ImageError, match=r"89% of 80 inside the image \(x \d+ to 325, y \d+ to \d+"):
+            read_st(section.counts, section.image, spots=spots)
+    else:
+        read_st(section.counts, section.image, spots=spots)
+        assert (f"{outside} of 80 spots lie outside the image" in caplog.text) == (outside > 0)
+
+
+def test_an_image_far_too_large_is_reported(section: Section, caplog: pytest.LogCaptureFixture) -> None:
+    read_st(section.counts, np.zeros((3000, 3000, 3), dtype=np.uint8), spots=section.spots)
+    assert "cover 0.48 %" in caplog.text
+    assert "are image and scale right?" in caplog.text
+
+
+def test_spots_of_another_section_are_an_error(section: Section) -> None:
+    counts, spots = section.files()
+    section.spots.assign(x=section.spots["x"] + 6).to_csv(spots, sep="\t", index=False)
+    with pytest.raises(MissingError, match=r"spots.tsv.*32 of its 80 spots among the 80 of counts .*S1.tsv"):
+        read_st(counts, None, spots=spots)
+
+
+def test_few_selected_spots_are_still_of_this_section(section: Section) -> None:
+    selected = section.spots.assign(selected=[1] * 12 + [0] * 68)
+    assert read_st(section.counts, None, spots=selected).n_obs == 12
+    assert read_st(section.counts.iloc[:12], None, spots=section.spots).n_obs == 12
+    with pytest.raises(MissingError, match="selected"):
+        read_st(section.counts, None, spots=section.spots.assign(selected=0))
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC])
+def test_commas_do_as_well_as_tabs(quoting: Any, section: Section) -> None:
+    section.counts.columns = ["G0", "a,b", "G2", "G2", "G4", "G5"]
+    section.counts.to_csv(section.folder / "c.csv", quoting=quoting)
+    section.spots.to_csv(section.folder / "s.csv", index=False, quoting=quoting)
+    adata = read_st(section.folder / "c.csv", None, spots=section.folder / "s.csv")
+    assert adata.var_names.tolist() == ["G0", "a,b", "G2", "G2-1", "G4", "G5"]
+    np.testing.assert_array_equal(adata.X.toarray(), section.counts)
+
+
+@pytest.mark.parametrize("section_id", ["C2", "B4", "A1", "E1"])
+def test_real_sections_are_read_without_a_word(section_id: str, data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = data / "her2st" / "ST-cnts" / f"{section_id}.tsv.gz"
+    read_st(path, None, spots=data / "her2st" / "ST-spotfiles" / f"{section_id}_selection.tsv")
+    assert not caplog.records

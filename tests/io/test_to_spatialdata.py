@@ -110,3 +110,13 @@ def test_sections_without_an_image() -> None:
     sdata = to_spatialdata(adata)
     assert not list(sdata.images)
     assert len(sdata["S1_spots"]) == 30
+
+
+def test_a_list_and_the_wrong_way_round() -> None:
+    one, two = section("a", 0), section("b", 1)
+    with pytest.raises(OptionError, match=r"a list of 2; expected one AnnData.*anndata.concat"):
+        to_spatialdata([one, two])
+    with pytest.raises(OptionError, match=r"sdata: found an AnnData.*pass it on as it is"):
+        from_spatialdata(one)
+    with pytest.raises(OptionError, match="from_spatialdata"):
+        to_spatialdata(to_spatialdata(one))

@@ -211,6 +211,22 @@ def test_wrong_images(tmp_path: Path) -> None:
         read_visium(outs, image=outs / "spatial" / "tissue_lowres_image.png")
 
 
+def test_an_image_of_another_size_is_not_the_one(tmp_path: Path) -> None:
+    outs, path = make(tmp_path), tmp_path / "other.png"
+    Image.fromarray(np.full((900, 1200, 3), 200, dtype=np.uint8)).save(path)
+    with pytest.raises(ImageError, match=r"found 1200 x 900 .*expected 480 x 560 by 'hires', 480 x 560 by 'lowres'"):
+        read_visium(outs, image=path)
+
+
+def test_swapped_columns_warn(tmp_path: Path) -> None:
+    outs = make(tmp_path, pictures=())
+    path = outs / "spatial" / "tissue_positions.csv"
+    pxl = ["pxl_row_in_fullres", "pxl_col_in_fullres"]
+    pd.read_csv(path).rename(columns=dict(zip(pxl, pxl[::-1], strict=True))).to_csv(path, index=False)
+    with pytest.warns(UserWarning, match="pxl_col_in_fullres and pxl_row_in_fullres appear swapped"):
+        read_visium(outs)
+
+
 def test_a_real_folder_without_its_hires_image(data: Path) -> None:
     adata = read_visium(data / "visium_mouse_cytassist")
     assert adata.shape == (2898, 19465)
@@ -220,3 +236,9 @@ def test_a_real_folder_without_its_hires_image(data: Path) -> None:
     counts = adata.layers["counts"]
     assert counts.format == "csr"
     assert counts.sum() / adata.n_obs == pytest.approx(1065, abs=1)
+
+
+def test_the_image_of_another_section_is_refused(data: Path) -> None:
+    other = data / "her2st" / "ST-imgs" / "C2" / "5714_HE_BT_C2.jpg"
+    with pytest.raises(ImageError, match=r"found 9274 x 9911 .*expected 3000 x 3000 by 'lowres'"):
+        read_visium(data / "visium_mouse_cytassist", image=other)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from histoscribe.pl._colors import NO_VALUE, PALETTE, category_colors, keep_colors
-from histoscribe.pl._lookup import Variable
+from histoscribe.pl._lookup import Variable, lookup
 
 # Machado, Oliveira and Fernandes 2009, severity 1
 VISION = {
@@ -64,3 +64,12 @@ def test_a_short_list_repeats_and_a_dictionary_may_leave_some_out() -> None:
     adatas, one = variable(["a", "b", "c"])
     assert list(category_colors(adatas, one, ["red", "blue"]).values()) == ["#FF0000", "#0000FF", "#FF0000"]
     assert category_colors(adatas, one, {"b": PALETTE[0]}) == {"a": PALETTE[1], "b": PALETTE[0], "c": PALETTE[2]}
+
+
+def test_colours_of_truth_values_are_not_kept() -> None:
+    adata = AnnData(obs=pd.DataFrame({"x": [True, False]}, index=["a", "b"]))
+    found = lookup([adata], "x")
+    colors = category_colors([adata], found, None)
+    assert list(colors) == ["False", "True"]
+    keep_colors([adata], found, colors, replace=True)
+    assert not adata.uns

@@ -45,6 +45,24 @@ def test_a_name_is_found_where_it_is(name: str, source: str, values: list[float]
     np.testing.assert_allclose(np.asarray(found.per_adata[0]), values)
 
 
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        (sp.csr_matrix([[0, 2], [0, 1.0]]), "counts"),
+        (np.array([[0, 2], [0, 1]]), "counts"),
+        (sp.csc_matrix([[0, 2], [0, 1.5]]), "X"),
+        (np.array([[-1.0, 2], [0, 1]]), "X"),
+        (np.zeros((2, 2)), "X"),
+        (np.array([[np.nan, 2], [0, 1]]), "X"),
+    ],
+)
+def test_numbers_of_genes_say_where_they_come_from(values: Any, unit: str) -> None:
+    adata = AnnData(values, var=pd.DataFrame(index=["a", "b"]))
+    assert lookup([adata], "a").detail == unit
+    scaled = AnnData(np.array([[0.5, 1.0]]), var=pd.DataFrame(index=["a", "b"]))
+    assert lookup([adata, scaled], "a").detail == "X"
+
+
 def test_a_layer_is_for_genes() -> None:
     found = lookup([section()], "EPCAM", layer="counts")
     np.testing.assert_array_equal(np.asarray(found.per_adata[0]), [7, 9, 11])
@@ -68,15 +86,35 @@ def test_an_ambiguous_name_says_how_to_write_it(name: str, ways: list[str]) -> N
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("EPCAMM", "EPCAM"), ("epcam", "EPCAM"), ("HYPOXIA", "HALLMARK_HYPOXIA"), ("obs:domian", "domain")],
+    [
+        ("EPCAMM", "EPCAM"),
+        ("epcam", "EPCAM"),
+        ("HYPOXIA", "HALLMARK_HYPOXIA"),
+        ("obs:domian", "domain"),
+        ("HALLMARK_APOPTOSIS", "APOPTOSIS"),
+        ("hallmark_dna_repair", "DNA_REPAIR"),
+        ("obsm:progeny/HALLMARK_APOPTOSIS", "APOPTOSIS"),
+    ],
 )
 def test_an_unknown_name_lists_near_ones(name: str, near: str) -> None:
+    adata = section()
+    adata.obsm["other"] = pd.DataFrame({"APOPTOSIS": [0.0] * 3, "DNA_REPAIR": [0.0] * 3}, index=adata.obs_names)
     with pytest.raises(MissingError, match=f"Did you mean.*'{near}'"):
-        lookup([section()], name)
+        lookup([adata], name)
 
 
-def test_a_name_like_nothing_lists_the_columns() -> None:
-    with pytest.raises(MissingError, match=r"Columns of obs: \['domain', 'ERBB2'\]"):
+def test_a_short_gene_is_not_near_to_every_name_that_holds_its_letters() -> None:
+    adata = section()
+    adata.var_names = ["QQ", "QQQ"]
+    with pytest.raises(MissingError, match="Columns of obs"):
+        lookup([adata], "WORDS_QQQ_AND_MORE_WORDS")
+
+
+def test_a_name_like_nothing_lists_the_columns_and_the_tables() -> None:
+    listed = (
+        r"Columns of obs: \['domain', 'ERBB2'\]. Tables in obsm: score_hallmark \(2 columns\), predicted_hallmark \(1 "
+    )
+    with pytest.raises(MissingError, match=listed):
         lookup([section()], "qqqqqqqqq")
 
 

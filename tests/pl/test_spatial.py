@@ -111,7 +111,7 @@ def test_spots_lie_where_they_are_in_their_true_size() -> None:
 def test_size_is_a_factor_and_a_missing_diameter_follows_the_pitch() -> None:
     adata = section()
     del adata.uns["spatial"]["s1"]["scalefactors"]["spot_diameter_fullres"]
-    np.testing.assert_allclose(spots(one(adata, "EPCAM", size=3)).get_widths(), 3 * 0.5 * 50)
+    np.testing.assert_allclose(spots(one(adata, "EPCAM", size=3)).get_widths(), 3 * 0.6 * 50)
 
 
 def test_image_lies_under_the_spots_in_the_same_frame() -> None:
@@ -140,7 +140,7 @@ def test_only_the_crop_is_read_and_it_is_in_micrometres() -> None:
 
 @pytest.mark.parametrize("crop", [(5000, 5000, 6000, 6000), (100, 100, 100, 200), (300, 100, 100, 200), (0, 1)])
 def test_a_crop_that_shows_nothing_says_where_the_section_is(crop: tuple[float, ...]) -> None:
-    with pytest.raises(OptionError, match=r"crop: .*The section spans \(68, 68, 532, 432\)"):
+    with pytest.raises(OptionError, match=r"crop: .*The section spans \(0, 0, 600, 500\)"):
         spatial(section(), "EPCAM", crop=crop)
 
 
@@ -169,6 +169,13 @@ def test_numbers_of_both_signs_are_centred_on_zero() -> None:
     assert bars(ax)[0].get_ylabel() == "score_hallmark"
 
 
+def test_percentiles_are_limits_as_in_scanpy() -> None:
+    ax = one(section(), "EPCAM", vmin="p10", vmax="p90")
+    assert spots(ax).get_clim() == tuple(np.percentile(np.arange(20), [10, 90]))
+    with pytest.raises(OptionError, match="vmax: found 'high'"):
+        spatial(section(), "EPCAM", vmax="high")
+
+
 def test_limits_that_are_given_hold() -> None:
     ax = one(section(), "EPCAM", vmin=-5, vmax=100, vcenter=10, cmap="PuOr")
     assert spots(ax).get_clim() == (-5, 100)
@@ -182,10 +189,11 @@ def test_constant_values_have_a_scale_that_holds_them(value: float) -> None:
     adata = section()
     adata.obs["same"] = value
     ax = one(adata, "same")
-    low, high = spots(ax).get_clim()
-    assert low <= value <= high
-    assert low < high
     ax.figure.canvas.draw()
+    assert spots(ax).norm(value) == (0.5 if value else 0)
+    (bar,) = bars(ax)
+    assert bar.get_yticks().tolist() == [value]
+    assert bar._colorbar.extend == "neither"
 
 
 def test_spots_without_a_number_are_grey_and_the_key_says_so() -> None:
@@ -281,7 +289,7 @@ def test_nothing_but_colours_is_written() -> None:
     before = adata.copy()
     state, style = np.random.get_state(legacy=False)["state"]["key"].copy(), dict(mpl.rcParams)  # noqa: NPY002
     many(adata, ["EPCAM", "domain", "HYPOXIA", "patient", "flag"])
-    assert set(adata.uns) - set(before.uns) == {"domain_colors", "patient_colors", "flag_colors"}
+    assert set(adata.uns) - set(before.uns) == {"domain_colors", "patient_colors"}  # none of True, False
     pd.testing.assert_frame_equal(adata.obs, before.obs)
     assert (adata.X != before.X).nnz == 0
     assert dict(mpl.rcParams) == style
@@ -345,7 +353,7 @@ def test_without_a_name_the_tissue_is_drawn_alone() -> None:
 
 
 def test_without_an_image_spots_are_drawn_on_white(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="histoscribe"):
         ax = one(section(image=False), "EPCAM")
     assert not ax.images
     assert "no image is linked" in caplog.text
@@ -379,7 +387,7 @@ def test_without_a_scale_there_is_no_bar_and_one_line_in_the_log(caplog: pytest.
 def test_without_uns_spots_are_still_drawn() -> None:
     adata = section()
     del adata.uns["spatial"]
-    np.testing.assert_allclose(spots(one(adata, "EPCAM")).get_widths(), 25)
+    np.testing.assert_allclose(spots(one(adata, "EPCAM")).get_widths(), 30)
 
 
 def test_spots_without_a_position_are_left_out_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -434,7 +442,7 @@ def test_sections_are_drawn_to_the_same_scale() -> None:
     widths = [ax.get_window_extent().width for ax in (left, right)]
     assert widths[0] == pytest.approx(widths[1])
     assert [len(bars(ax)) for ax in (left, right)] == [0, 1]  # at the end of the row
-    assert bars(right)[0].get_ylabel() == "ERBB2"
+    assert bars(right)[0].get_ylabel() == "ERBB2 · counts"
 
 
 def test_one_anndata_with_sections_draws_as_a_list_does() -> None:

@@ -196,7 +196,7 @@ def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
     adata.obsm["spatial"] *= 5
     hs.pp.tile(adata)
     before = adata.obsm["X_image"].copy()
-    with pytest.raises(ImageError, match="outside the image.*do not belong together"):
+    with pytest.raises(ImageError, match=r"outside the image.*do not belong together"):
         hs.tl.encode_image(adata, "mean_rgb")
     np.testing.assert_array_equal(adata.obsm["X_image"], before)
 
