@@ -60,7 +60,7 @@ def tokenize_genes(
 
     References
     ----------
-    Han et al., "Fusing Pixels and Genes", ICLR 2026, arXiv:2602.13944.
+    "Fusing Pixels and Genes: Spatially-Aware Learning in Computational Pathology", ICLR 2026, arXiv:2602.13944.
 
     Examples
     --------

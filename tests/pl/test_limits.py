@@ -66,7 +66,10 @@ def test_a_limit_is_finite_or_a_percentile(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["p0", "p99", "p99.9", "p.5", "p100", 3, np.float32(2), -1.5])
 def test_what_a_limit_may_be(value: Any) -> None:
-    Numeric(vmin=value, vmax=value, vcenter=value).check()
+    how = Numeric(vmin=value, vmax=value, vcenter=value)
+    how.check()
+    low, high, _ = limits(np.arange(100.0), replace(Numeric(), vmin=value))
+    assert np.isfinite([low, high]).all()
 
 
 def test_percentiles_are_of_all_values() -> None:
