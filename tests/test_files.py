@@ -47,11 +47,13 @@ def test_data_folder_first_then_cache(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_gzipped_copy_is_checked_by_what_is_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HISTOSCRIBE_DATA", str(tmp_path))
-    path = _put(tmp_path, gzip.compress(CONTENT), "set/genes.tsv.gz")
+    path = _put(tmp_path, gzip.compress(CONTENT, mtime=0), "set/genes.tsv.gz")
     assert fetch(REMOTE) == path
 
 
-@pytest.mark.parametrize(("content", "name"), [(b"gene", "genes.tsv"), (gzip.compress(CONTENT)[:-9], "genes.tsv.gz")])
+@pytest.mark.parametrize(
+    ("content", "name"), [(b"gene", "genes.tsv"), (gzip.compress(CONTENT, mtime=0)[:-9], "genes.tsv.gz")]
+)
 def test_broken_file_is_an_error_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, name: str
 ) -> None:
