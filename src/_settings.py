@@ -26,7 +26,7 @@ class Settings:
     device
         Name of a torch device; None takes cuda, then mps, then cpu.
     precision
-        Arithmetic of encoders: ``"32"`` or ``"bf16"``.
+        Arithmetic of training where a ``TrainConfig`` does not say it: ``"32"`` or ``"bf16"``.
     progress
         Whether long work shows a progress bar.
     verbosity

@@ -33,7 +33,7 @@ class TrainConfig:
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     precision
-        ``"32"`` or ``"bf16"`` (mixed).
+        ``"32"`` or ``"bf16"`` (mixed); None takes ``hs.settings.precision``.
     num_workers
         Processes that load data; results do not depend on it.
     accelerator
@@ -68,7 +68,7 @@ class TrainConfig:
     clip: float | None = 1.0
     val_fraction: float = 0.1
     patience: int | None = 15
-    precision: str = "32"
+    precision: str | None = None
     num_workers: int = 0
     accelerator: str = "auto"
     devices: int = 1
@@ -89,7 +89,8 @@ class TrainConfig:
         clip, patience = self.clip, self.patience
         check("TrainConfig.clip", clip, clip is None or (is_number(clip, 0) and clip > 0), "a positive number or None")
         check("TrainConfig.patience", patience, patience is None or is_count(patience), "1 or more, or None")
-        check("TrainConfig.precision", self.precision, self.precision in PRECISIONS, f"one of {list(PRECISIONS)}")
+        known = self.precision is None or self.precision in PRECISIONS
+        check("TrainConfig.precision", self.precision, known, f"one of {list(PRECISIONS)}, or None")
         check("TrainConfig.accelerator", self.accelerator, self.accelerator in _ACCELERATORS, f"one of {_ACCELERATORS}")
         check("TrainConfig.resume", self.resume, isinstance(self.resume, bool), "True or False")
         check("TrainConfig.resume", "True without checkpoint_dir", self._can_resume(), "checkpoint_dir= beside it")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .._settings import settings
 from ._callbacks import Bar, Best, Checkpoint, History
 from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
@@ -92,6 +93,7 @@ def _rows(data: Any) -> Any:
 def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, Any]:
     """List what a resumed run must share with the run that wrote the checkpoint."""
     options = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    options["precision"] = config.precision or settings.precision
     shapes = str([(name, tuple(value.shape)) for name, value in module.state_dict().items()])
     data = rows.sha256() if isinstance(rows, Rows) else str(len(rows))
     return {**options, "module": shapes, "data": data}
@@ -106,7 +108,7 @@ def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> A
         accelerator=chosen.type,
         devices=devices,
         strategy=config.strategy,
-        precision=PRECISIONS[config.precision],
+        precision=PRECISIONS[config.precision or settings.precision],
         max_epochs=config.epochs,
         gradient_clip_val=config.clip,
         callbacks=callbacks,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from histoscribe import settings
 from histoscribe._errors import FileError, TrainingError
 from histoscribe.nn import TrainConfig
 from histoscribe.nn._data import Batch, Batches, Rows
@@ -203,6 +204,16 @@ def test_bf16_is_not_32() -> None:
         fit(net, _data(), _config(precision=precision))
     assert not _same(*nets)
     torch.testing.assert_close(nets[0].first.weight, nets[1].first.weight, atol=0.02, rtol=0)
+
+
+def test_precision_left_out_is_that_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = [Net(), Net(), Net()]
+    fit(nets[0], _data(), _config(precision="bf16"))
+    fit(nets[1], _data(), _config(precision=None))
+    monkeypatch.setattr(settings, "precision", "bf16")
+    fit(nets[2], _data(), _config(precision=None))
+    assert _same(nets[0], nets[2])
+    assert not _same(nets[0], nets[1])
 
 
 def test_nothing_global_changes_and_nothing_is_left_behind(
