@@ -45,7 +45,7 @@ class Targets:
 
 def each(adata: AnnDatas) -> list[AnnData]:
     """List the sections of what the user passed, after checking that they can be worked on at all."""
-    adatas = [adata] if isinstance(adata, AnnData) else list(adata) if isinstance(adata, (list, tuple)) else [adata]
+    adatas = list(adata) if isinstance(adata, (list, tuple)) else [adata]
     if not adatas:
         raise OptionError("adata", found="an empty list", expected="at least one AnnData", fix="Pass a section.")
     for one in adatas:

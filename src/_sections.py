@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ._errors import MissingError, OptionError, ScaleError
 from ._keys import Keys, LibraryKeys
 from ._record import require
-from ._units import check_mpp, pitch, to_um
+from ._units import check_mpp, spacing, to_um
 
 
 def sections(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> dict[str, NDArray[np.intp]]:
@@ -79,9 +79,9 @@ def _how_to_set(adata: AnnData, library_id: str) -> str:
         return "After anndata.concat, pass uns_merge='unique' so that it keeps uns['spatial']; else hs.io.link_image()."
     fix = "Pass mpp= to the reader, or hs.io.link_image(adata, mpp=...)."
     rows = sections(adata).get(library_id)
-    if rows is None or len(rows) < 2 or Keys.SPATIAL not in adata.obsm:
+    apart = spacing(positions(adata)[rows]) if rows is not None and Keys.SPATIAL in adata.obsm else None
+    if apart is None:
         return fix
-    apart = pitch(positions(adata)[rows])
     return (
         f"{fix} Neighbouring spots are about {apart:.0f} px apart: on Visium (100 um) that is about {100 / apart:.3f}."
     )

@@ -51,6 +51,7 @@ def pitch(xy: NDArray[np.floating]) -> float:
     return float(np.median(distance[:, 1]))
 
 
-def mpp_from_pitch(xy: NDArray[np.floating], pitch_um: float) -> float:
-    """Micrometres per pixel from the known distance between neighbouring spots of an array."""
-    return check_mpp(pitch_um / pitch(xy), source=f"the spot pitch ({pitch_um:g} um)")
+def spacing(xy: NDArray[np.floating]) -> float | None:
+    """Pitch of positions, None where fewer than two of them differ."""
+    placed = xy[np.isfinite(xy).all(axis=1)]
+    return pitch(placed) if len(np.unique(placed, axis=0)) > 1 else None

@@ -4,7 +4,7 @@ import pytest
 import histoscribe as hs
 from histoscribe._errors import MissingError, OptionError, ScaleError
 from histoscribe._sections import positions_um, section_mpp, sections
-from histoscribe._units import check_mpp, mpp_from_pitch, pitch, to_px, to_um
+from histoscribe._units import check_mpp, pitch, to_px, to_um
 
 
 def test_there_and_back() -> None:
@@ -24,7 +24,7 @@ def test_pitch_of_a_turned_lattice_with_holes() -> None:
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     xy = np.column_stack([x, y])[keep] @ turn
     assert pitch(xy) == pytest.approx(7)
-    assert mpp_from_pitch(xy, 100) == pytest.approx(100 / 7)
+    assert check_mpp(100 / pitch(xy), source="the pitch") == pytest.approx(100 / 7)
     with pytest.raises(ScaleError, match="1 distinct"):
         pitch(np.zeros((5, 2)))
 

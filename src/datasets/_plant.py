@@ -1,7 +1,6 @@
 """What can be planted in a toy section, and where it lies: the truth, before it is seen as counts or as an image."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,7 +102,7 @@ class Truth:
     positive: bool
     cell_types: pd.DataFrame | None = None
     detail: NDArray[np.bool_] | None = None
-    wiring: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
 
 def draw_truth(plant: Plant, n_spots: int, *, positive: bool, rng: np.random.Generator) -> Truth:
@@ -172,7 +171,7 @@ def _add_links(truth: Truth, plant: Plant, rng: np.random.Generator) -> None:
     for k, channel in enumerate(CHANNELS[: plant.n_links]):
         truth.channels[channel] = _by_patch(plant, truth.xy_um, rng)
         truth.activity[f"LINK_{k}"] = truth.channels[channel]
-    truth.wiring["links"] = {f"LINK_{k}": c for k, c in enumerate(CHANNELS[: plant.n_links])}
+    truth.links = {f"LINK_{k}": c for k, c in enumerate(CHANNELS[: plant.n_links])}
 
 
 def _add_pairs(truth: Truth, plant: Plant, rng: np.random.Generator) -> None:

@@ -8,9 +8,10 @@ import pandas as pd
 from anndata import AnnData
 
 from .._errors import OptionError
-from .._keys import Keys, LibraryKeys
+from .._keys import Keys
 from .._record import plain, write
 from .._units import to_px
+from ..io._link import entry
 from ._plant import DETAIL_UM, PITCH_UM, SPOT_UM, Plant, Truth, draw_truth
 from ._toy_counts import draw_counts, gene_names, gene_sets
 from ._toy_image import TOY_MPP, paint
@@ -92,28 +93,19 @@ def _section(truth: Truth, plant: Plant, base: np.ndarray, number: int, rng: np.
     adata.layers[Keys.COUNTS] = counts.copy()
     adata.obs[Keys.LIBRARY_ID] = pd.Categorical([name] * n)
     adata.obs[Keys.PATIENT] = pd.Categorical([patient] * n)
-    adata.obsm[Keys.SPATIAL] = to_px(truth.xy_um, TOY_MPP)
-    adata.uns[Keys.LIBRARIES] = {name: _library(paint(truth, plant, rng), patient)}
+    xy, diameter = to_px(truth.xy_um, TOY_MPP), float(to_px(SPOT_UM, TOY_MPP))
+    adata.obsm[Keys.SPATIAL] = xy
+    described = entry(paint(truth, plant, rng), xy, mpp=TOY_MPP, spot_diameter=diameter, patient=patient)
+    adata.uns[Keys.LIBRARIES] = {name: described}
     write(adata, _truth_slots(adata, truth, plant, sets), by="datasets.toy", params={"plant": plant, "number": number})
     return adata
-
-
-def _library(image: np.ndarray, patient: str) -> dict[str, dict]:
-    return {
-        LibraryKeys.IMAGES: {LibraryKeys.HIRES: image},
-        LibraryKeys.SCALEFACTORS: {
-            LibraryKeys.HIRES_SCALE: 1.0,
-            LibraryKeys.SPOT_DIAMETER: float(to_px(SPOT_UM, TOY_MPP)),
-        },
-        LibraryKeys.METADATA: {LibraryKeys.MPP: TOY_MPP, LibraryKeys.SCALE: 1.0, LibraryKeys.PATIENT: patient},
-    }
 
 
 def _truth_slots(adata: AnnData, truth: Truth, plant: Plant, sets: dict[str, list[str]]) -> dict:
     rest = {
         "gene_sets": sets,
         "plant": plain(asdict(plant)),
-        "links": truth.wiring["links"],
+        "links": truth.links,
         "slide_label": bool(truth.positive and plant.carriers > 0),
         "pitch_um": PITCH_UM,
     }

@@ -14,7 +14,7 @@ from .._files import atomic
 from .._keys import LibraryKeys
 from .._record import each
 from .._settings import settings
-from .._units import check_mpp, pitch
+from .._units import check_mpp
 from ._lattice import apart
 from ._text import existing
 from .image import SlideImage, open_image
@@ -193,12 +193,6 @@ def keep_array(pixels: NDArray[Any], *, mpp: float | None) -> tuple[Path | None,
             write_ome_tiff(beside, pixels, mpp=mpp)
     log.info("an image of %d x %d pixels was kept in %s", pixels.shape[1], pixels.shape[0], path)
     return path, {}
-
-
-def nearest(xy: NDArray[np.float64]) -> float:
-    """Distance between neighbours, for want of a spot diameter; 1 where there are none."""
-    placed = xy[np.isfinite(xy).all(axis=1)]
-    return pitch(placed) if len(np.unique(placed, axis=0)) > 1 else 1.0
 
 
 def single(adata: Any, *, fix: str) -> AnnData:

@@ -16,7 +16,7 @@ from .._errors import MissingError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import Targets, has, write
 from .._sections import positions, sections
-from .._units import check_mpp
+from .._units import check_mpp, spacing
 from ._lattice import VISIUM_STEP_UM, apart, is_hexagonal, lattice_mpp
 from ._link import (
     HIRES_PX,
@@ -27,7 +27,6 @@ from ._link import (
     check_size,
     given_mpp,
     keep_array,
-    nearest,
     single,
 )
 from ._text import existing
@@ -232,7 +231,7 @@ def _scale(
 def _entry(old: Mapping[str, Any], linked: _Linked | None, xy: NDArray[np.float64], mpp: float) -> dict[str, Any]:
     """Add image and scale to the section's entry; what else was there is kept."""
     images = dict(old.get(LibraryKeys.IMAGES, {}))
-    factors = {LibraryKeys.SPOT_DIAMETER: nearest(xy), **old.get(LibraryKeys.SCALEFACTORS, {})}
+    factors = {LibraryKeys.SPOT_DIAMETER: spacing(xy) or 1.0, **old.get(LibraryKeys.SCALEFACTORS, {})}
     metadata = dict(old.get(LibraryKeys.METADATA) or {})
     if linked is not None:
         for key in (LibraryKeys.PATH, LibraryKeys.SHA256):  # of the image that was linked before

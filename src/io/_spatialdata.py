@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .._errors import MissingError, OptionError
 from .._keys import Keys, LibraryKeys
 from .._record import each, has, write
+from .._units import spacing
 from ._elements import Placement, centroids, place
-from ._link import entry, given_mpp, nearest
+from ._link import entry, given_mpp
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -158,7 +159,7 @@ def _section(
         mpp = known.get(LibraryKeys.MPP) if mpp is None else mpp
     else:
         scale = 1.0
-    diameter = (placement.diameter or nearest(xy)) / scale
+    diameter = (placement.diameter or spacing(xy) or 1.0) / scale
     patient = known.get(LibraryKeys.PATIENT)
     described = entry(
         placement.pixels, xy / scale, mpp=mpp, scale=scale, spot_diameter=diameter, patient=patient,

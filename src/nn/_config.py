@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ._options import check, is_count, is_number
+from .._checks import check, is_count, is_number
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours → Lightning's
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")

@@ -6,8 +6,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .._units import pitch
-
 Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 _SPOT_OF_PITCH = 0.6  # ST: 100 of 200 um; Visium: 55 of 100 um, or 65 by spot_diameter_fullres
@@ -16,11 +14,6 @@ _TISSUE_BEYOND = 1.75  # pitches that tissue reaches beyond the outermost spots:
 _BLANK_BEYOND = 0.5  # pitches on white, where a margin shows nothing
 _MARGIN = 0.03  # of the longer side, for spots too many to see
 _LONE_SPOT_PX = 100.0
-
-
-def spacing(xy: NDArray[np.float64]) -> float | None:
-    """Distance between neighbours; None for a single position."""
-    return pitch(xy) if len(np.unique(xy, axis=0)) > 1 else None
 
 
 def diameter_of(said: float, apart: float | None) -> float:

@@ -12,8 +12,8 @@ from .._errors import MissingError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys
 from .._record import has
 from .._sections import positions, section_mpp, sections
-from .._units import to_px, to_um
-from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized, spacing
+from .._units import spacing, to_px, to_um
+from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized
 from ._picture import library_entry, picture_size
 
 log = logging.getLogger("histoscribe")

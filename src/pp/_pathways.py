@@ -112,12 +112,12 @@ def _named_sets(gene_sets: str | Path | GeneSets) -> tuple[str, dict[str, list[s
         return "pathways", {str(name): list(genes) for name, genes in gene_sets.items()}
     if str(gene_sets) == "hallmark":
         return "hallmark", hallmark()
+    expected = "'hallmark', the path of a GMT file or a dict"
     if not isinstance(gene_sets, (str, Path)):
-        expected, fix = "'hallmark', the path of a GMT file or a dict", "Name a list: {'mine': [...]}."
+        fix = "Name a list: {'mine': [...]}."
         raise OptionError("gene_sets", found=type(gene_sets).__name__, expected=expected, fix=fix)
     path = Path(gene_sets)
     if not path.suffix and not path.exists():
-        expected = "'hallmark', the path of a GMT file or a dict"
         raise OptionError("gene_sets", found=repr(str(gene_sets)), expected=expected, fix="Did you mean 'hallmark'?")
     return path.name.removesuffix(".gz").removesuffix(".gmt"), read_gmt(path)
 
@@ -127,17 +127,19 @@ def _section_scores(
 ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     counts = raw_counts(adata, layer)
     membership = membership_matrix(list(map(str, adata.var_names)), sets)
-    scored = membership.getnnz(axis=0) >= max(min_genes, 1)
+    measured = membership.getnnz(axis=0)
+    scored = measured >= max(min_genes, 1)
+    wanted = {gene for genes in sets.values() for gene in genes}
     if not scored.any():
         raise GenesError(
             "gene_sets",
-            found=f"at most {membership.getnnz(axis=0).max(initial=0)} measured genes in a set",
+            found=f"at most {measured.max(initial=0)} measured genes in a set",
             expected=f"{min_genes} or more in some set",
-            fix=mismatch_hint(adata, {gene for genes in sets.values() for gene in genes}),
+            fix=mismatch_hint(adata, wanted),
         )
     if scored.mean() < 0.5:
         found = f"{int(scored.sum())} of {len(scored)} gene sets have {min_genes} or more measured genes"
-        hint = mismatch_hint(adata, {gene for genes in sets.values() for gene in genes})
+        hint = mismatch_hint(adata, wanted)
         warnings.warn(f"Only {found}; the others are NaN. {hint}", UserWarning, stacklevel=4)
     elif not scored.all():
         left = [name for name, ok in zip(sets, scored, strict=True) if not ok]

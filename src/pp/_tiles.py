@@ -4,7 +4,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import OptionError
+from .._checks import check
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
 from .._sections import positions, section_mpp, sections
@@ -58,10 +58,12 @@ def tile(
     >>> adata.obsm["tiles"].shape
     (400, 4)
     """
-    for name, value, least in (("size_um", size_um, 0.0), ("context", context, 1.0)):
-        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0 and value >= least):
-            expected = "a positive length in um" if name == "size_um" else "1 or more"
-            raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for the default.")
+    for name, value, least, expected in (
+        ("size_um", size_um, 0.0, "a positive length in um"),
+        ("context", context, 1.0, "1 or more"),
+    ):
+        real = isinstance(value, (int, float, np.number)) and bool(np.isfinite(value))
+        check(name, value, real and value > 0 and value >= least, expected)
     targets = Targets(adata, copy=copy)
     boxes = [_section_boxes(one, size_um * context, library_key) for one in targets]
     params = {"size_um": size_um, "context": context, "library_key": library_key}

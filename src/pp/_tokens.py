@@ -7,8 +7,9 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._checks import check
 from .._counts import raw_counts
-from .._errors import GenesError, OptionError
+from .._errors import GenesError
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
 from .._vocabulary import FIRST_GENE, PAD, Vocabulary
@@ -69,8 +70,7 @@ def tokenize_genes(
     >>> adata.obsm["gene_tokens"].shape
     (400, 50)
     """
-    if n_tokens < 1:
-        raise OptionError("n_tokens", found=str(n_tokens), expected="1 or more", fix="Leave it out for the default.")
+    check("n_tokens", n_tokens, n_tokens >= 1, "1 or more")
     targets = Targets(adata, copy=copy)
     results = [_section_tokens(one, vocabulary, n_tokens, layer) for one in targets]
     for one, (tokens, coverage) in zip(targets, results, strict=True):

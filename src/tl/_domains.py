@@ -8,6 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._checks import check, is_count
 from .._errors import OptionError
 from .._keys import Keys, Slot
 from .._record import Targets, matrix, write
@@ -28,9 +29,9 @@ def stacked(adatas: Sequence[AnnData], slot: Slot) -> tuple[NDArray[np.float64],
 
 def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
     """Refuse what is no whole number within bounds."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
-        expected = f"a whole number, {least} or more" + (f", at most {most}" if most is not None else "")
-        raise OptionError(name, found=repr(value), expected=expected, fix="Choose one in that range.")
+    expected = f"a whole number, {least} or more" + (f", at most {most}" if most is not None else "")
+    ok = is_count(value, least) and (most is None or value <= most)  # type: ignore[operator]
+    check(name, value, ok, expected, fix="Choose one in that range.")
 
 
 def written(

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import OptionError
+from .._checks import check
 from .._keys import Keys
 from .._need import need
 from .._record import AnnDatas, Targets, require
@@ -81,8 +81,9 @@ def domains_leiden(
     >>> hs.tl.domains_leiden(adata, n_domains=6)
     """
     need("igraph", extra="leiden", instead="Or use hs.tl.domains_gmm, which does without.")
-    _check_share("spatial_weight", spatial_weight)
-    _check_positive("resolution", resolution)
+    share, positive = 0 <= spatial_weight <= 1, bool(np.isfinite(resolution)) and resolution > 0
+    check("spatial_weight", spatial_weight, share, "a share from 0 to 1", fix="Leave it out for none.")
+    check("resolution", resolution, positive, "a positive number", fix="Leave it out for 1.")
     targets = Targets(adata, copy=copy)
     slot = Keys.X_FUSED.renamed(use_rep)
     x, ok = stacked(list(targets), slot)
@@ -105,16 +106,6 @@ def domains_leiden(
     }
     inputs = [slot, Keys.CONNECTIVITIES] if spatial_weight > 0 else [slot]
     return written(targets, labels, ok, key_added, by="tl.domains_leiden", params=params, inputs=inputs)
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise OptionError(name, found=repr(value), expected="a share from 0 to 1", fix="Leave it out for none.")
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise OptionError(name, found=repr(value), expected="a positive number", fix="Leave it out for 1.")
 
 
 def _graph(x: NDArray[np.float64], n_neighbors: int, random_state: int) -> sp.csr_matrix:

@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._checks import check, is_count
 from .._errors import ImageError, OptionError
 from .._keys import Keys, LibraryKeys, valid
 from .._progress import progress
@@ -83,9 +84,7 @@ def encode_image(
     >>> hs.tl.encode_image(adata, "stain_stats")
     """
     for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
-        if not isinstance(value, int) or value < least:
-            expected = f"a whole number, {least} or more"
-            raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for the default.")
+        check(name, value, is_count(value, least), f"a whole number, {least} or more")
     encoder = _resolve(encoder)
     targets = Targets(adata, copy=copy)
     boxes = [_boxes(one, tiles_key) for one in targets]

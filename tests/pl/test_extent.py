@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from histoscribe.pl._extent import diameter_of, extent, framed, on_image, overlap, spacing
+from histoscribe._units import spacing
+from histoscribe.pl._extent import diameter_of, extent, framed, on_image, overlap
 
 SPOTS = (100.0, 200.0, 500.0, 400.0)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..._checks import check, is_count, is_number
 from .._data import Batch
-from .._options import check, is_count, is_number
 from ..layers import Ridge, Standardise, Whiten, info_nce, overlap
 
 IMAGE, GENES = "image", "genes"

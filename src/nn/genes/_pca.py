@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..._checks import check, is_count
 from ..._errors import OptionError
 from ..._expression import log_cp10k
-from .._options import check, is_count
 
 
 @dataclass(frozen=True, kw_only=True)
