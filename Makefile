@@ -31,7 +31,7 @@ tutorials: $(VENV)/test.done  ## run the notebooks as a user would
 docs: $(VENV)/test.done
 	PYTHONWARNINGS=ignore $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(VENV)/test.done  ## measure, and write the tables of docs/results
+bench: $(VENV)/bench.done  ## measure, and write the tables of docs/results
 	$(BIN)/python benchmarks/run.py
 
 clean:
@@ -49,3 +49,7 @@ $(VENV)/demo.done: $(BIN)/python pyproject.toml
 $(VENV)/test.done: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install -q -e '.[leiden,openslide,docs,test]'
 	touch $@ $(VENV)/demo.done
+
+$(VENV)/bench.done: $(VENV)/test.done
+	$(BIN)/python -m pip install -q -e '.[bench]'
+	touch $@

@@ -9,7 +9,21 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
-NAMES = ("import_time", "patches", "planted_truth", "whitening")
+NAMES = (
+    "her2st_labels",
+    "image_to_expression",
+    "token_ranks",
+    "registration",
+    "planted_truth",
+    "whitening",
+    "tokens",
+    "pathways",
+    "patches",
+    "vit",
+    "features",
+    "hd_bins",
+    "import_time",
+)
 
 
 def main() -> None:
@@ -18,21 +32,28 @@ def main() -> None:
     for name in sys.argv[1:] or NAMES:
         module = importlib.import_module(name)
         print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
-        table = module.measure()
-        if table is None:
+        measured = module.measure()
+        if measured is None:
             print("  skipped: its data are not here")
             continue
-        print(table.to_string(index=False))
-        (RESULTS / f"{name}.md").write_text(_page(name, module.__doc__, table))
+        tables = measured if isinstance(measured, dict) else {"": measured}
+        for title, table in tables.items():
+            print(title, table.to_string(index=False), sep="\n")
+        (RESULTS / f"{name}.md").write_text(_page(name, module.__doc__, tables))
 
 
-def _page(name: str, doc: str, table: pd.DataFrame) -> str:
+def _page(name: str, doc: str, tables: dict[str, pd.DataFrame]) -> str:
     title, _, rest = doc.strip().partition("\n")
     machine = f"{platform.machine()}, Python {platform.python_version()}"
+    made = f"Made by `make bench` or `python benchmarks/run.py {name}` ({machine}, 2 cores)."
+    parts = [line for heading, table in tables.items() for line in _lines(heading, table)]
+    return "\n".join([f"# {title.rstrip('.')}", rest, "", *parts, made, ""])
+
+
+def _lines(heading: str, table: pd.DataFrame) -> list[str]:
     rows = ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
     head = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * table.shape[1]]
-    made = f"Made by `make bench` or `python benchmarks/run.py {name}` ({machine}, 2 cores)."
-    return "\n".join([f"# {title.rstrip('.')}", rest, "", *head, *rows, "", made, ""])
+    return [*([f"## {heading}", ""] if heading else []), *head, *rows, ""]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Raw counts of an AnnData: found, checked, never guessed."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from anndata import AnnData
 
 from ._errors import CountsError, GenesError
 from ._keys import Keys
+
+_AT_ONCE = 1 << 16  # values checked at a time: they stay in the cache
 
 
 def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
@@ -27,8 +30,11 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
         raise CountsError(name, found="a COO matrix", expected="csr or csc", fix="Convert it: .tocsr().")
     if values.dtype == np.float16:  # sums overflow at 65,504
         raise CountsError(name, found="float16", expected="a type whose sums do not overflow", fix="Use float32.")
-    counts = sp.csr_matrix(values)
+    counts = sp.csr_matrix(values)  # shares the arrays of what is csr already
     _check_values(adata, name, counts.data)
+    if not counts.has_canonical_format:  # a gene twice in a row counts as its sum
+        counts = counts.copy()
+        counts.sum_duplicates()
     return counts
 
 
@@ -53,14 +59,29 @@ def _check_genes(adata: AnnData) -> None:
 
 def _check_values(adata: AnnData, name: str, values: np.ndarray) -> None:
     fix = "Keep the raw counts in adata.layers['counts'], or name their layer with layer=."
-    if not np.isfinite(values).all():
-        bad = int((~np.isfinite(values)).sum())
+    low, high, whole = _extent(values)
+    if not np.isfinite([low, high]).all():
+        bad = sum(int((~np.isfinite(block)).sum()) for block in _blocks(values))
         raise CountsError(name, found=f"{bad} NaN or infinite values", expected="counts", fix=fix)
-    if values.size and values.min() < 0:
-        raise CountsError(name, found=f"negative values (down to {values.min():.3g})", expected="counts", fix=fix)
-    if values.dtype.kind in "ub" or (values == np.round(values)).all():
+    if low < 0:
+        raise CountsError(name, found=f"negative values (down to {low:.3g})", expected="counts", fix=fix)
+    if whole:
         return
-    if "log1p" in adata.uns or values.max() < 20:
+    if "log1p" in adata.uns or high < 20:
         found = "fractions that look log-normalised"
         raise CountsError(name, found=found, expected="raw counts", fix=f"{fix} (layers: {list(adata.layers)})")
     warnings.warn(f"{name} holds fractions; they are used as counts (ambient-corrected?)", UserWarning, stacklevel=3)
+
+
+def _extent(values: np.ndarray) -> tuple[float, float, bool]:
+    """Smallest and largest value (NaN if there is one), and whether all are whole numbers; without a copy of them."""
+    lows, highs, whole = [0.0], [0.0], True
+    for block in _blocks(values):
+        lows.append(float(block.min()))
+        highs.append(float(block.max()))
+        whole = whole and (block.dtype.kind in "uib" or bool((block == np.rint(block)).all()))
+    return float(np.min(lows)), float(np.max(highs)), whole
+
+
+def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+    return (values[start : start + _AT_ONCE] for start in range(0, values.size, _AT_ONCE))

@@ -3,15 +3,23 @@
 import numpy as np
 import scipy.sparse as sp
 
+_ROWS_AT_ONCE = 4096
+
 
 def counts_per_10k(counts: sp.csr_matrix) -> sp.csr_matrix:
     """Scale counts to 10,000 a spot; empty spots stay empty."""
-    total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     scaled = sp.csr_matrix(counts, dtype=np.float64, copy=True)
-    scaled.data *= np.repeat(1e4 / np.maximum(total, 1e-12), np.diff(scaled.indptr))
+    total = np.asarray(scaled.sum(axis=1)).ravel()
+    scale = 1e4 / np.maximum(total, 1e-12)
+    for first in range(0, len(total), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        ends = scaled.indptr[first : first + _ROWS_AT_ONCE + 1]
+        scaled.data[ends[0] : ends[-1]] *= np.repeat(scale[rows], np.diff(ends))
     return scaled
 
 
 def log_cp10k(counts: sp.csr_matrix) -> sp.csr_matrix:
     """Return log(1 + counts per 10,000); an empty spot stays zero."""
-    return counts_per_10k(counts).log1p()
+    scaled = counts_per_10k(counts)
+    np.log1p(scaled.data, out=scaled.data)
+    return scaled

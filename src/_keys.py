@@ -47,8 +47,9 @@ class Keys:
     """All slots, in the order in which a section passes through them."""
 
     COUNTS = Slot("layers", "counts", "(n, g)", "as read", writer="io", readers="pp, tl", meaning="raw counts")
-    SPATIAL = Slot("obsm", "spatial", "(n, 2)", "float64", writer="io", readers="pp, tl, pl", meaning="x right, y down, full-resolution pixels")
-    LIBRARIES = Slot("uns", "spatial", "dict", "-", writer="io", readers="io, pp, tl, pl", meaning="library_id → images, scalefactors, metadata (scanpy's dict)")
+    SPATIAL = Slot("obsm", "spatial", "(n, 2)", "float64", writer="io, pp.align_affine", readers="pp, tl, pl", meaning="x right, y down, full-resolution pixels")
+    SPATIAL_BEFORE = Slot("obsm", "spatial_before", "(n, 2)", "float64", writer="pp.align_affine", readers="pp.align_affine", meaning="positions before they were last moved")
+    LIBRARIES = Slot("uns", "spatial", "dict", "-", writer="io, pp.tissue_mask", readers="io, pp, tl, pl", meaning="library_id → images, scalefactors, metadata (scanpy's dict)")
     LIBRARY_ID = Slot("obs", "library_id", "(n,)", "category", writer="io", readers="pp, tl, pl", meaning="section of each spot")
     PATIENT = Slot("obs", "patient", "(n,)", "category", writer="io", readers="tl", meaning="patient of each spot")
     REGION = Slot("obs", "region", "(n,)", "category", writer="datasets.her2st", readers="tl, pl", meaning="pathologist's label")
@@ -56,7 +57,9 @@ class Keys:
     ARRAY_COL = Slot("obs", "array_col", "(n,)", "int64", writer="io", readers="-", meaning="column on the spot array; never a metric")
     IN_TISSUE = Slot("obs", "in_tissue", "(n,)", "int64", writer="io.read_visium", readers="-", meaning="whether Space Ranger found tissue over the spot")
     GENE_IDS = Slot("var", "gene_ids", "(g,)", "str", writer="io", readers="-", meaning="Ensembl id of each gene")
-    TISSUE_FRACTION = Slot("obs", "tissue_fraction", "(n,)", "float32", writer="io.tile_slide", readers="tl", meaning="share of a tile that is tissue")
+    TISSUE_FRACTION = Slot("obs", "tissue_fraction", "(n,)", "float32", writer="pp.tissue_mask, io.tile_slide", readers="tl, pl", meaning="share of a tile that is tissue")
+    ON_TISSUE = Slot("obs", "on_tissue", "(n,)", "bool", writer="pp.check_registration", readers="pl.alignment", meaning="spot under which the image shows tissue")
+    REGISTRATION = Slot("uns", "registration", "dict", "-", writer="pp.check_registration", readers="pl.alignment", meaning="library_id → how image and positions fit: checks, score by displacement, orientations")
     TILES = Slot("obsm", "tiles", "(n, 4)", "float64", writer="pp.tile", readers="tl.encode_image, pl.tiles", meaning="x, y, w, h in the frame of spatial; may reach over the border")
     TOKENS = Slot("obsm", "gene_tokens", "(n, L)", "uint16", writer="pp.tokenize_genes", readers="tl", meaning="genes by anomaly rank; PAD 0, MASK 1, CLS 2, gene k → 30 + k; uint32 from 65,536 tokens on")
     SCORES = Slot("obsm", "score_hallmark", "(n, P) DataFrame", "float32", writer="pp.score_pathways", readers="tl, pl", meaning="pathway scores; NaN for a set that can't be scored")
@@ -108,6 +111,8 @@ class LibraryKeys:
     SCALEFACTORS = "scalefactors"
     HIRES_SCALE = "tissue_hires_scalef"
     LOWRES_SCALE = "tissue_lowres_scalef"
+    TISSUE_MASK = "tissue_mask"
+    TISSUE_MASK_SCALE = "tissue_tissue_mask_scalef"
     SPOT_DIAMETER = "spot_diameter_fullres"
     METADATA = "metadata"
     MPP = "mpp"

@@ -83,7 +83,7 @@ def require(adata: AnnData, slot: Slot) -> Any:
 
 
 def _how_to_fill(slot: Slot) -> str:
-    if slot.writer == "io":
+    if slot.writer.split(",")[0] == "io":
         return "Read the section with hs.io, or link it: hs.io.link_image(adata, path, mpp=...)."
     return f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot."
 

@@ -19,6 +19,8 @@ FIRST_GENE = 30  # ids 3-29 are reserved
 class Vocabulary:
     """Genes in a fixed order with their mean expression; fitted by :func:`histoscribe.pp.fit_vocabulary`.
 
+    It is kept as JSON: ``path.write_text(vocabulary.to_json())``, ``hs.pp.Vocabulary.from_json(path.read_text())``.
+
     Parameters
     ----------
     genes
@@ -27,11 +29,15 @@ class Vocabulary:
         Mean of the non-zero entries, in counts per 10,000.
     n_nonzero
         Number of spots that each mean was taken over.
+    shares
+        Share of each gene in all counts of the sections that measure it; None in a vocabulary of histoscribe 0.1.0,
+        which can't rank by residuals.
     """
 
     genes: tuple[str, ...]
     means: NDArray[np.float64]
     n_nonzero: NDArray[np.int64]
+    shares: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.genes)
@@ -42,13 +48,13 @@ class Vocabulary:
                 expected="unique names",
                 fix="Run adata.var_names_make_unique().",
             )
-        if self.means.shape != (n,) or self.n_nonzero.shape != (n,) or not (self.means > 0).all():
-            raise GenesError(
-                "Vocabulary.means",
-                found=f"shape {self.means.shape}",
-                expected=f"{n} positive numbers",
-                fix="Fit it anew.",
-            )
+        columns = {"means": self.means, "n_nonzero": self.n_nonzero, "shares": self.shares}
+        for name, values in columns.items():
+            least = 0 if name == "n_nonzero" else np.nextafter(0, 1)
+            if values is not None and (values.shape != (n,) or not (values >= least).all()):
+                found = f"shape {values.shape}, smallest {values.min(initial=np.inf):.3g}"
+                expected = f"{n} positive numbers"
+                raise GenesError(f"Vocabulary.{name}", found=found, expected=expected, fix="Fit it anew.")
 
     def __len__(self) -> int:
         return len(self.genes)
@@ -79,14 +85,22 @@ class Vocabulary:
     def to_json(self) -> str:
         """Write the vocabulary as JSON text."""
         columns = {"genes": list(self.genes), "means": self.means.tolist(), "n_nonzero": self.n_nonzero.tolist()}
+        if self.shares is not None:
+            columns["shares"] = self.shares.tolist()
         return json.dumps(columns)
 
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
-        """Read what :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote, without shares too, as histoscribe 0.1.0 did."""
         columns = json.loads(text)
+        missing = {"genes", "means", "n_nonzero"} - set(columns if isinstance(columns, dict) else ())
+        if missing:
+            fix = "Pass what Vocabulary.to_json wrote."
+            raise GenesError("text", found=f"no {sorted(missing)}", expected="a vocabulary as JSON", fix=fix)
+        shares = columns.get("shares")
         return cls(
             tuple(columns["genes"]),
             np.array(columns["means"], dtype=np.float64),
             np.array(columns["n_nonzero"], dtype=np.int64),
+            None if shares is None else np.array(shares, dtype=np.float64),
         )

@@ -82,17 +82,28 @@ def prepared() -> tuple[AnnData, Any, Any, Any]:
 
 WRITERS: dict[str, Callable[..., Any]] = {
     "io.link_image": lambda a, p, **k: hs.io.link_image(a, "hires", **k),
+    "pp.align_affine": lambda a, p, **k: hs.pp.align_affine(a, [[0, -2, 900], [2, 0, 5], [0, 0, 1]], **k),
     "pp.tile": lambda a, p, **k: hs.pp.tile(a, **k),
+    "pp.tissue_mask": lambda a, p, **k: hs.pp.tissue_mask(a, **k),
     "pp.tokenize_genes": lambda a, p, **k: hs.pp.tokenize_genes(a, p[1], n_tokens=50, **k),
     "pp.score_pathways": lambda a, p, **k: hs.pp.score_pathways(a, p[0].uns["truth"]["gene_sets"], **k),
     "pp.spatial_graph": lambda a, p, **k: hs.pp.spatial_graph(a, **k),
-    "tl.encode_image": lambda a, p, **k: hs.tl.encode_image(a, "stain_stats", **k),
+    "tl.encode_image": lambda a, p, **k: hs.tl.encode_image(a, "stain_stats", cache=False, **k),
     "tl.encode_genes": lambda a, p, **k: hs.tl.encode_genes(a, p[2], **k),
     "tl.embed": lambda a, p, **k: hs.tl.embed(a, p[3], **k),
     "tl.domains_leiden": lambda a, p, **k: hs.tl.domains_leiden(a, **k),
     "tl.domains_gmm": lambda a, p, **k: hs.tl.domains_gmm(a, 3, **k),
 }
-PER_SPOT = ("pp.tile", "pp.tokenize_genes", "pp.score_pathways", "tl.encode_image", "tl.encode_genes", "tl.embed")
+PER_SPOT = (
+    "pp.align_affine",
+    "pp.tile",
+    "pp.tissue_mask",
+    "pp.tokenize_genes",
+    "pp.score_pathways",
+    "tl.encode_image",
+    "tl.encode_genes",
+    "tl.embed",
+)
 
 
 def test_no_writing_function_is_left_out() -> None:
@@ -120,6 +131,8 @@ def test_copy_leaves_the_original_and_equals_in_place(name: str, prepared: tuple
 
 LEARNERS: dict[str, Callable[..., Any]] = {
     "pp.fit_vocabulary": lambda a, p: hs.pp.fit_vocabulary(a),
+    "pp.fit_pathway_scale": lambda a, p: hs.pp.fit_pathway_scale(a, a.uns["truth"]["gene_sets"]),
+    "pp.fit_stain": lambda a, p: hs.pp.fit_stain(a),
     "tl.fit_pca": lambda a, p: hs.tl.fit_pca(a, n_comps=5),
     "tl.fuse": lambda a, p: hs.tl.fuse(
         a, hs.nn.Contrastive(), train=hs.nn.TrainConfig(epochs=1, val_fraction=0), key_added="X_new"

@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def _sources() -> set[str]:
-    kept = {".py", ".typed", ".tsv"}
+    kept = {".py", ".toml", ".tsv", ".typed"}
     return {str(p.relative_to(SRC)) for p in SRC.rglob("*") if p.suffix in kept and "__pycache__" not in p.parts}
 
 

@@ -13,14 +13,12 @@ from .._keys import Keys, LibraryKeys, slug
 from .._record import write
 from .._units import to_px
 from ._grid import grid, tissue_share
-from ._link import as_uint8_rgb, entry, given_mpp
+from ._link import entry, given_mpp
 from ._text import existing
-from ._tissue import tissue_mask_of
+from ._tissue import section_tissue
 from .image import SlideImage, open_image
 
 log = logging.getLogger("histoscribe")
-
-_MASK_PX = 2000
 
 
 def tile_slide(
@@ -70,9 +68,9 @@ def tile_slide(
     with open_image(path, mpp=given_mpp(mpp)) as image:
         scale = _scale(image)
         side = float(to_px(size_um, scale))
-        picture, per_pixel = image.thumbnail(_MASK_PX)
+        mask, per_pixel = section_tissue(image)
         boxes, columns = grid(image.width, image.height, side)
-    share = tissue_share(tissue_mask_of(as_uint8_rgb(picture)), boxes * per_pixel)
+    share = tissue_share(mask, boxes * per_pixel)
     kept = np.flatnonzero((share >= min_tissue) & (share > 0))
     if kept.size == 0:
         fix = "Look at the slide; a lower min_tissue= keeps more."

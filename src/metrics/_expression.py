@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .._errors import OptionError
 
@@ -31,6 +32,51 @@ def pearson_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
     >>> scores = hs.metrics.pearson_per_gene(predicted, measured)
     >>> scores["pearson"].mean(), scores["constant"].sum()
     """
+    p, t, names = spots_by_genes(predicted, truth)
+    r = correlations(p, t)
+    return pd.DataFrame({"pearson": r, "constant": np.isnan(r)}, index=names)
+
+
+def spearman_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
+    """Correlate the ranks of prediction and measurement of each gene over spots; equal values share their mean rank.
+
+    Parameters
+    ----------
+    predicted, truth
+        Spots by genes (n, g), arrays or DataFrames; DataFrames must have the same columns.
+
+    Returns
+    -------
+    A row for each gene: ``spearman``, NaN where either side is constant, and ``constant``, whether that is so.
+
+    Raises
+    ------
+    OptionError
+        Shapes or gene names that do not fit, or values that are not finite.
+
+    Examples
+    --------
+    >>> hs.metrics.spearman_per_gene(predicted, measured)["spearman"].median()
+    """
+    from scipy.stats import rankdata
+
+    p, t, names = spots_by_genes(predicted, truth)
+    r = correlations(rankdata(p, axis=0), rankdata(t, axis=0))
+    return pd.DataFrame({"spearman": r, "constant": np.isnan(r)}, index=names)
+
+
+def correlations(p: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation of each column, NaN where either side is constant."""
+    constant = (np.ptp(p, axis=0) == 0) | (np.ptp(t, axis=0) == 0)
+    p, t = p - p.mean(axis=0), t - t.mean(axis=0)
+    length = np.linalg.norm(p, axis=0) * np.linalg.norm(t, axis=0)
+    together = np.einsum("ng,ng->g", p, t)
+    # A constant column may keep rounding noise after centring: it is told by its range, not by its variance.
+    return np.divide(together, length, out=np.full(len(length), np.nan), where=~constant & (length > 0))
+
+
+def spots_by_genes(predicted: Any, truth: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
+    """Both sides as arrays, after checking that they fit, and the genes' names where there are some."""
     names = _names(predicted, truth)
     p, t = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if p.shape != t.shape or p.ndim != 2 or not len(p):
@@ -40,13 +86,7 @@ def pearson_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
         bad = int((~np.isfinite(p)).sum() + (~np.isfinite(t)).sum())
         fix = "Leave out the rows that are not valid."
         raise OptionError("predicted", found=f"{bad} NaN or infinite values", expected="finite values", fix=fix)
-    constant = (np.ptp(p, axis=0) == 0) | (np.ptp(t, axis=0) == 0)
-    p, t = p - p.mean(axis=0), t - t.mean(axis=0)
-    length = np.linalg.norm(p, axis=0) * np.linalg.norm(t, axis=0)
-    together = np.einsum("ng,ng->g", p, t)
-    # A constant column may keep rounding noise after centring: it is told by its range, not by its variance.
-    r = np.divide(together, length, out=np.full(len(length), np.nan), where=~constant & (length > 0))
-    return pd.DataFrame({"pearson": r, "constant": np.isnan(r)}, index=names)
+    return p, t, names
 
 
 def _names(predicted: Any, truth: Any) -> Any:

@@ -9,7 +9,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._errors import MissingError, OptionError, ScaleError
-from .._keys import Keys, LibraryKeys
+from .._keys import Keys, LibraryKeys, Slot
 from .._record import has
 from .._sections import positions, section_mpp, sections
 from .._units import spacing, to_px, to_um
@@ -130,7 +130,15 @@ def _view(adata: AnnData, index: int, name: str, rows: NDArray[np.intp], crop: S
 def _is_tiled(adata: AnnData, rows: NDArray[np.intp]) -> bool:
     if not (has(adata, Keys.TISSUE_FRACTION) and has(adata, Keys.TILES)):
         return False
+    made = {slot: _maker(adata, slot) for slot in (Keys.TISSUE_FRACTION, Keys.SPATIAL)}
+    if made[Keys.TISSUE_FRACTION] == "pp.tissue_mask" and made[Keys.SPATIAL] != "io.tile_slide":
+        return False  # spots whose tissue was measured
     return bool(adata.obs[Keys.TISSUE_FRACTION].iloc[rows].notna().all())  # sections of both kinds can be joined
+
+
+def _maker(adata: AnnData, slot: Slot) -> str | None:
+    """Name the function that wrote a slot; None where the record was lost, as in joined sections."""
+    return adata.uns.get(Keys.RECORD, {}).get(f"{slot.where}.{slot}", {}).get("by")
 
 
 def _said_diameter(adata: AnnData, library_id: str, tiles: NDArray[np.intp] | None) -> float:

@@ -1,49 +1,184 @@
-"""Gene names: how well two lists agree, and what to tell the user where they don't."""
+"""Gene names: which genes of a section are the wanted ones, and what to tell the user where few are."""
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
+
+from .._errors import GenesError
 
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$")
+_SAMPLE = 200  # names looked at to tell their kind
+
+_log = logging.getLogger("histoscribe")
 
 
-def mismatch_hint(adata: AnnData, wanted: Iterable[str]) -> str:
+@dataclass(frozen=True)
+class GeneMatch:
+    """Which of the wanted genes each column of a section holds.
+
+    Parameters
+    ----------
+    position
+        Place of each column's gene (g,) among the wanted ones, -1 for a gene that is not wanted.
+    taken_from
+        Where the names were read: ``"var_names"``, or a column of ``var``.
+    n_duplicates
+        Columns left out because another one holds the same gene: of each such group, the one whose name in
+        ``var_names`` sorts first is kept.
+    """
+
+    position: NDArray[np.int64]
+    taken_from: str
+    n_duplicates: int
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Whether each column (g,) holds a wanted gene."""
+        return self.position >= 0
+
+    def params(self, n_wanted: int, *, coverage: float) -> dict[str, object]:
+        """Say in a record how names were matched; ``coverage`` is the share of the counts in the genes found."""
+        return {
+            "gene_names": self.taken_from,
+            "genes_found": int(self.found.sum()),
+            "genes_wanted": n_wanted,
+            "duplicates_left_out": self.n_duplicates,
+            "coverage": coverage,
+        }
+
+
+def match_genes(adata: AnnData, wanted: Sequence[str]) -> GeneMatch:
+    """Find the wanted genes among a section's.
+
+    Surrounding blanks and the version of an Ensembl id (the ``.12`` of ``ENSG00000141510.12``) make no difference;
+    upper and lower case do, for they tell species apart. Where ``var_names`` are Ensembl ids and symbols are wanted, or
+    the reverse, the column of ``var`` that holds the wanted kind is read, and the log says so.
+
+    Raises
+    ------
+    GenesError
+        Two columns of ``var`` hold names of the wanted kind, and they differ.
+    """
+    names, source = names_like(adata, wanted)
+    position, n_duplicates = _once(positions(names, wanted), adata.var_names)
+    if n_duplicates:
+        _log.info("%d columns hold a gene that another one holds too (by adata.%s); left out", n_duplicates, source)
+    return GeneMatch(position, source, n_duplicates)
+
+
+def names_like(adata: AnnData, wanted: Sequence[str]) -> tuple[list[str], str]:
+    """Names of a section's columns, of the kind that is wanted if there are any, and where they stand."""
+    names, ensembl = [str(name).strip() for name in adata.var_names], is_ensembl(wanted)
+    if names and wanted and is_ensembl(names) != ensembl:
+        column = _column_of_kind(adata, wanted, ensembl=ensembl)
+        if column is not None:
+            _log.info("var_names are not of the kind that is needed; adata.var[%r] is read instead", column)
+            return _texts(adata.var[column]), f"var[{column!r}]"
+    return names, "var_names"
+
+
+def bare_names(names: Sequence[str]) -> list[str]:
+    """Names without the versions of Ensembl ids."""
+    return [_bare(name) for name in names] if is_ensembl(names) else list(names)
+
+
+def own_names(adata: AnnData) -> list[str]:
+    """Gene names of a section without surrounding blanks and versions of Ensembl ids.
+
+    Raises
+    ------
+    GenesError
+        Two columns have the same name then.
+    """
+    names = bare_names([str(name).strip() for name in adata.var_names])
+    twice = pd.Series(names)[pd.Series(names).duplicated()].unique()[:5].tolist()
+    if twice:
+        found = f"{twice} twice once blanks and versions are taken off"
+        raise GenesError("var_names", found=found, expected="unique gene names", fix="Sum or drop these columns.")
+    return names
+
+
+def positions(names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Place of each name among the wanted ones, -1 for none; versions of Ensembl ids make no difference."""
+    place = {gene.strip(): k for k, gene in reversed(list(enumerate(wanted)))}
+    if not is_ensembl(wanted):
+        return np.array([place.get(name, -1) for name in names], dtype=np.int64)
+    bare = {_bare(gene): k for gene, k in place.items()}
+    return np.array([place.get(name, bare.get(_bare(name), -1)) for name in names], dtype=np.int64)
+
+
+def _bare(name: str) -> str:
+    return name.split(".")[0] if _ENSEMBL.match(name) else name
+
+
+def _once(position: NDArray[np.int64], var_names: pd.Index) -> tuple[NDArray[np.int64], int]:
+    """Keep one column a gene, whatever the order of the columns."""
+    by_name = np.argsort(np.asarray(var_names, dtype=str), kind="stable")
+    again = pd.Series(position[by_name]).duplicated().to_numpy() & (position[by_name] >= 0)
+    position = position.copy()
+    position[by_name[again]] = -1
+    return position, int(again.sum())
+
+
+def is_ensembl(names: Iterable[str]) -> bool:
+    """Whether most names are Ensembl gene ids."""
+    names = list(names)
+    names = names[:: max(1, len(names) // _SAMPLE)]
+    return sum(bool(_ENSEMBL.match(str(name).strip())) for name in names) > len(names) / 2
+
+
+def _texts(column: pd.Series) -> list[str]:
+    return [str(value).strip() for value in column]
+
+
+def _column_of_kind(adata: AnnData, wanted: Sequence[str], *, ensembl: bool) -> str | None:
+    """Column of var that holds names of the wanted kind and matches more of them than var_names do."""
+    own = _n_found(positions([str(name).strip() for name in adata.var_names], wanted))
+    matches: dict[str, NDArray[np.int64]] = {}
+    for name in adata.var:
+        texts = _texts(adata.var[name]) if _holds_text(adata.var[name]) else []
+        if texts and is_ensembl(texts) == ensembl:
+            match = positions(texts, wanted)
+            if _n_found(match) > 2 * own:
+                matches[str(name)] = match
+    if not matches:
+        return None
+    first = next(iter(matches))
+    if any((match != matches[first]).any() for match in matches.values()):
+        found = f"columns {list(matches)} of var, all with names of the kind that is needed, which differ"
+        fix = f"Choose one: adata.var_names = adata.var[{first!r}]."
+        raise GenesError("var", found=found, expected="one such column", fix=fix)
+    return first
+
+
+def _holds_text(column: pd.Series) -> bool:
+    return isinstance(column.dtype, (pd.CategoricalDtype, pd.StringDtype)) or column.dtype == object
+
+
+def _n_found(position: NDArray[np.int64]) -> int:
+    return len(set(position.tolist()) - {-1})
+
+
+def mismatch_hint(adata: AnnData, wanted: Sequence[str]) -> str:
     """Say why few gene names of ``adata`` are among ``wanted``, as far as the names tell."""
-    names, wanted = list(map(str, adata.var_names)), set(wanted)
+    names, wanted = [str(name).strip() for name in adata.var_names], [gene.strip() for gene in wanted]
     if not names or not wanted:
         return "One of the two lists is empty."
-    ours, theirs = _is_ensembl(names), _is_ensembl(wanted)
+    ours, theirs = is_ensembl(names), is_ensembl(wanted)
     if ours != theirs:
         kinds = ("Ensembl ids", "symbols") if ours else ("symbols", "Ensembl ids")
-        column = _column_of_other_kind(adata, ensembl=theirs)
-        fix = (
-            f"adata.var[{column!r}] holds those: adata.var_names = adata.var[{column!r}]."
-            if column
-            else "Convert them."
-        )
+        fix = "Convert them, or put the other names into a column of adata.var: it is then read."
         return f"var_names are {kinds[0]} such as {names[0]!r} and {kinds[1]} are needed. {fix}"
-    if ours and len({n.split(".")[0] for n in names} & {w.split(".")[0] for w in wanted}) > len(names) // 2:
-        return "The Ensembl ids differ in their version suffix: strip it with adata.var_names.str.split('.').str[0]."
-    if len({n.upper() for n in names} & {w.upper() for w in wanted}) > max(len(set(names) & wanted), len(names) // 10):
+    exact = len(set(names) & set(wanted))
+    if len({n.upper() for n in names} & {w.upper() for w in wanted}) > max(exact, len(names) // 10):
         return (
             f"Names agree but for upper and lower case ({names[0]!r}): mouse symbols against human ones, it seems. "
             "Use a vocabulary or gene sets of the same species, or convert orthologs."
         )
     return f"var_names look like {names[:3]}, those needed like {sorted(wanted)[:3]}."
-
-
-def _is_ensembl(names: Iterable[str]) -> bool:
-    names = list(names)[:200]
-    return sum(bool(_ENSEMBL.match(name)) for name in names) > len(names) / 2
-
-
-def _column_of_other_kind(adata: AnnData, *, ensembl: bool) -> str | None:
-    for column in adata.var:
-        values = adata.var[column]
-        if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype == object:
-            texts = [str(v) for v in values[:200]]
-            if _is_ensembl(texts) == ensembl and len(set(texts)) > len(texts) / 2:
-                return str(column)
-    return None

@@ -1,83 +1,95 @@
 """Pathway scores: what a spot's genes say together."""
 
-import logging
-import warnings
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
-from scipy.stats import false_discovery_control
 
-from .._counts import raw_counts
-from .._errors import GenesError, OptionError
-from .._expression import log_cp10k
+from .._checks import check, is_count
+from .._errors import OptionError
 from .._keys import Keys, slug, valid
+from .._pathway_scale import PathwayScale
 from .._record import AnnDatas, Targets, write
-from ..datasets import hallmark
-from ..io import read_gmt
-from ._gene_names import mismatch_hint
-from ._ulm import ulm
+from ._methods import METHODS
+from ._nets import GeneSets, named_net, net_hash
+from ._scores import Scoring, score_section
 
-GeneSets = Mapping[str, Sequence[str]]
-
-_log = logging.getLogger("histoscribe")
+_SETS, _METHOD, _MIN_GENES = "hallmark", "ulm", 5  # defaults, which a reference replaces
 
 
 def score_pathways(
     adata: AnnDatas,
-    gene_sets: str | Path | GeneSets = "hallmark",
+    gene_sets: GeneSets = _SETS,
     *,
-    method: str = "ulm",
-    min_genes: int = 5,
+    method: str = _METHOD,
+    reference: PathwayScale | None = None,
+    min_genes: int = _MIN_GENES,
+    n_perms: int = 0,
+    random_state: int = 0,
     layer: str | None = None,
     key_added: str | None = None,
     copy: bool = False,
 ) -> AnnData | list[AnnData] | None:
     """Score gene sets in every spot, on log1p of counts per 10,000.
 
-    A spot's score depends on that spot alone, so it does not change with the other spots or sections at hand.
+    A spot's score depends on that spot alone, so it does not change with the other spots or sections at hand (but for
+    ``"gsva"``). It does depend on which genes the slide measures and on how deeply: to compare slides, pass the
+    ``reference`` that :func:`fit_pathway_scale` learnt on training sections.
+
+    Gene names are joined without surrounding blanks and Ensembl versions; where ``var_names`` are of the other kind
+    (symbols or Ensembl ids), the column of ``var`` that holds the sets' kind is read, and the log and the record say
+    so. Upper and lower case are never made equal. Where two columns hold one gene, the first by name counts as its
+    gene in the sets.
 
     Parameters
     ----------
     adata
         A section, or a list of them.
     gene_sets
-        ``"hallmark"`` (human), the path of a GMT file, or a dict of set → genes.
+        ``"hallmark"`` (human), the path of a GMT file, a dict of set → genes, or a decoupler net: a DataFrame with
+        ``source``, ``target`` and maybe ``weight``. With a reference, its sets.
     method
-        ``"ulm"``, the t-value of a univariate linear model of expression on membership.
+        ``"ulm"``: t-value of a univariate linear model of expression on membership, exact and from sparse counts.
+        By decoupler, a block of spots at a time: ``"mlm"``, ``"viper"``, ``"zscore"``, ``"waggr"`` (weighted mean),
+        ``"gsea"``, ``"ora"`` (top 5 % of genes), ``"aucell"``, and ``"gsva"``, which compares the spots of a section
+        with each other and needs it dense. With a reference, its method.
+    reference
+        Scale from :func:`fit_pathway_scale`. Expression is then centred by the training genes, over the genes of the
+        scale alone, and scores are in standard deviations from the training mean at the spot's depth.
     min_genes
-        A set with fewer measured genes can't be scored.
+        A set with fewer measured genes can't be scored. With a reference, its value.
+    n_perms
+        Permutations for ``"gsea"`` and ``"waggr"``, which then give normalised scores and p-values.
+    random_state
+        Seed of the permutations.
     layer
         Layer with raw counts; by default ``layers["counts"]``, else ``X`` if that holds counts.
     key_added
-        Slot to write; by default ``score_`` and the name of the sets (``score_pathways`` for a dict).
+        Slot to write; by default ``score_`` and the name of the sets (``score_pathways`` for a dict or a net).
     copy
         Return a copy instead of writing in place.
 
     Returns
     -------
-    None, or the copy. Writes ``obsm["score_<name>"]`` and ``obsm["padj_<name>"]`` (Benjamini-Hochberg within a spot),
-    DataFrames (n, P) float32 with NaN columns for sets that can't be scored, and ``obs["score_<name>_valid"]``, False
-    for a spot without counts (its scores are 0).
+    None, or the copy. Writes ``obsm["score_<name>"]`` and, where the method gives p-values, ``obsm["padj_<name>"]``
+    (Benjamini-Hochberg within a spot), DataFrames (n, P) float32 with NaN columns for sets that can't be scored, and
+    ``obs["score_<name>_valid"]``, False for a spot without counts (its scores are 0).
 
     Raises
     ------
     CountsError
         No raw counts.
     GenesError
-        No set can be scored.
+        No set can be scored, or the section measures less than 20 % of the reference's genes.
+    OptionError
+        An unknown method or form of gene sets; sets or options that are not the reference's.
 
     Warns
     -----
     UserWarning
-        Fewer than half of the sets can be scored: gene names of another kind or species, it may be.
+        Fewer than half of the sets can be scored: gene names of another kind or species, it may be. Less than 80 % of
+        the reference's genes are measured.
 
     References
     ----------
-    Badia-i-Mompel et al. 2022, doi:10.1093/bioadv/vbac016 (ulm); Liberzon et al. 2015 (Hallmark).
+    Badia-i-Mompel et al. 2022, doi:10.1093/bioadv/vbac016 (ulm and the others); Liberzon et al. 2015 (Hallmark).
 
     Examples
     --------
@@ -88,74 +100,57 @@ def score_pathways(
     With sets of one's own:
 
     >>> hs.pp.score_pathways(adata, {"luminal": ["ESR1", "GATA3", "FOXA1", "KRT8", "KRT18"]})
+
+    To compare slides:
+
+    >>> scale = hs.pp.fit_pathway_scale([hs.datasets.her2st(name) for name in ("B1", "D1", "E1")])
+    >>> hs.pp.score_pathways(adata, reference=scale)
     """
-    if method != "ulm":
-        raise OptionError("method", found=repr(method), expected="'ulm'", fix="Use ulm.")
-    name, sets = _named_sets(gene_sets)
+    check("min_genes", min_genes, is_count(min_genes), "1 or more")
+    check("n_perms", n_perms, is_count(n_perms, 0), "0 or more")
+    check_method(method)
+    name, how = _scoring(gene_sets, method, reference, min_genes, layer, n_perms, random_state)
     key = key_added or f"score_{slug(name)}"
     targets = Targets(adata, copy=copy)
-    results = [_section_scores(one, sets, min_genes, layer) for one in targets]
-    for one, (scores, padj, filled) in zip(targets, results, strict=True):
-        unscored = [s for s in scores if scores[s].isna().all()]
-        outputs = {Keys.SCORES.renamed(key): scores, Keys.SCORES_PADJ.renamed(_padj_key(key)): padj, valid(key): filled}
-        params = {"gene_sets": name, "method": method, "min_genes": min_genes, "layer": layer, "unscored": unscored}
-        write(one, outputs, by="pp.score_pathways", params=params, inputs=[Keys.COUNTS.renamed(layer or Keys.COUNTS)])
+    results = [score_section(one, how) for one in targets]
+    hashes = {"gene_sets": net_hash(how.net)} | ({"reference": reference.sha256} if reference else {})
+    params = {"gene_sets": name, "method": how.method, "min_genes": how.min_genes, "layer": layer}
+    params |= {"n_perms": n_perms, "random_state": random_state, "reference": reference is not None}
+    for one, (scores, padj, filled, names) in zip(targets, results, strict=True):
+        outputs = {Keys.SCORES.renamed(key): scores, valid(key): filled}
+        if padj is not None:
+            outputs[Keys.SCORES_PADJ.renamed(f"padj_{key.removeprefix('score_')}")] = padj
+        inputs = [Keys.COUNTS.renamed(layer or Keys.COUNTS)]
+        write(one, outputs, by="pp.score_pathways", params={**params, **names}, inputs=inputs, hashes=hashes)
     return targets.result()
 
 
-def _padj_key(key: str) -> str:
-    return f"padj_{key.removeprefix('score_')}"
+def check_method(method: str) -> None:
+    """Refuse a method that is not known."""
+    check("method", method, method in METHODS, f"one of {list(METHODS)}")
 
 
-def _named_sets(gene_sets: str | Path | GeneSets) -> tuple[str, dict[str, list[str]]]:
-    if isinstance(gene_sets, Mapping):
-        return "pathways", {str(name): list(genes) for name, genes in gene_sets.items()}
-    if str(gene_sets) == "hallmark":
-        return "hallmark", hallmark()
-    expected = "'hallmark', the path of a GMT file or a dict"
-    if not isinstance(gene_sets, (str, Path)):
-        fix = "Name a list: {'mine': [...]}."
-        raise OptionError("gene_sets", found=type(gene_sets).__name__, expected=expected, fix=fix)
-    path = Path(gene_sets)
-    if not path.suffix and not path.exists():
-        raise OptionError("gene_sets", found=repr(str(gene_sets)), expected=expected, fix="Did you mean 'hallmark'?")
-    return path.name.removesuffix(".gz").removesuffix(".gmt"), read_gmt(path)
-
-
-def _section_scores(
-    adata: AnnData, sets: GeneSets, min_genes: int, layer: str | None
-) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
-    counts = raw_counts(adata, layer)
-    membership = membership_matrix(list(map(str, adata.var_names)), sets)
-    measured = membership.getnnz(axis=0)
-    scored = measured >= max(min_genes, 1)
-    wanted = {gene for genes in sets.values() for gene in genes}
-    if not scored.any():
-        raise GenesError(
-            "gene_sets",
-            found=f"at most {measured.max(initial=0)} measured genes in a set",
-            expected=f"{min_genes} or more in some set",
-            fix=mismatch_hint(adata, wanted),
-        )
-    if scored.mean() < 0.5:
-        found = f"{int(scored.sum())} of {len(scored)} gene sets have {min_genes} or more measured genes"
-        hint = mismatch_hint(adata, wanted)
-        warnings.warn(f"Only {found}; the others are NaN. {hint}", UserWarning, stacklevel=4)
-    elif not scored.all():
-        left = [name for name, ok in zip(sets, scored, strict=True) if not ok]
-        _log.info("%d of %d gene sets have too few measured genes: %s", len(left), len(sets), left)
-    t, p = ulm(log_cp10k(counts), membership[:, scored])
-    names = list(sets)
-    scores, padj = (pd.DataFrame(np.nan, adata.obs_names, names, dtype=np.float32) for _ in range(2))
-    scores.loc[:, scored] = t.astype(np.float32)
-    padj.loc[:, scored] = false_discovery_control(p, axis=1).astype(np.float32)
-    return scores, padj, np.diff(counts.indptr) > 0
-
-
-def membership_matrix(genes: Sequence[str], sets: GeneSets) -> sp.csc_matrix:
-    """Genes x sets (g, P), 1 where a gene is in a set."""
-    position = {gene: k for k, gene in enumerate(genes)}
-    columns = [sorted({position[gene] for gene in members if gene in position}) for members in sets.values()]
-    indptr = np.concatenate([[0], np.cumsum([len(c) for c in columns])])
-    indices = np.array([k for column in columns for k in column], dtype=np.int64)
-    return sp.csc_matrix((np.ones(len(indices)), indices, indptr), shape=(len(genes), len(sets)))
+def _scoring(
+    gene_sets: GeneSets,
+    method: str,
+    reference: PathwayScale | None,
+    min_genes: int,
+    layer: str | None,
+    n_perms: int,
+    random_state: int,
+) -> tuple[str, Scoring]:
+    if reference is None:
+        name, net = named_net(gene_sets)
+        return name, Scoring(net, method, min_genes, layer, n_perms, random_state)
+    fix = "Leave it out: the reference says it; or fit a scale with it."
+    if not (isinstance(gene_sets, str) and gene_sets == _SETS) and named_net(gene_sets)[1] != reference.net:
+        raise OptionError("gene_sets", found="other sets than the reference's", expected=reference.name, fix=fix)
+    for field, given, default, theirs in (
+        ("method", method, _METHOD, reference.method),
+        ("min_genes", min_genes, _MIN_GENES, reference.min_genes),
+    ):
+        if given not in (default, theirs):
+            raise OptionError(field, found=repr(given), expected=f"{theirs!r}, the reference's", fix=fix)
+    return reference.name, Scoring(
+        reference.net, reference.method, reference.min_genes, layer, random_state=random_state, reference=reference
+    )

@@ -1,22 +1,25 @@
 """Gene tokens: a spot as the list of its genes, the most unusually expressed first."""
 
+import logging
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._checks import check
+from .._checks import check, is_count
 from .._counts import raw_counts
 from .._errors import GenesError
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
-from .._vocabulary import FIRST_GENE, PAD, Vocabulary
-from ._gene_names import mismatch_hint
+from .._vocabulary import PAD, Vocabulary
+from ._gene_names import GeneMatch, match_genes, mismatch_hint
+from ._gene_sums import covered
+from ._rank import RANKS, Rank, rank_tokens
 
 _WARN_BELOW, _ERROR_BELOW = 0.8, 0.2  # share of the counts that lies in the vocabulary
-_ROWS_AT_ONCE = 4096
+
+_log = logging.getLogger("histoscribe")
 
 
 def tokenize_genes(
@@ -24,13 +27,18 @@ def tokenize_genes(
     vocabulary: Vocabulary,
     *,
     n_tokens: int = 1500,
+    rank: Rank = "mean",
     layer: str | None = None,
     key_added: str = Keys.TOKENS,
     copy: bool = False,
 ) -> AnnData | list[AnnData] | None:
-    """Write each spot's genes in order of their expression relative to the vocabulary's mean ("anomaly rank").
+    """Write each spot's genes, the most unusually expressed first.
 
-    Ties are broken by the count, then by the vocabulary's order, so that the same data give the same tokens everywhere.
+    Unusual is measured against the vocabulary, in one of two ways. Genes with equal values are ordered by count, then
+    by the vocabulary, so that the same data give the same tokens everywhere. Names are joined without surrounding
+    blanks and Ensembl versions; where ``var_names`` are of the other kind (symbols or Ensembl ids), the column of
+    ``var`` that holds the vocabulary's kind is read, and the log and the record say so. Upper and lower case are never
+    made equal.
 
     Parameters
     ----------
@@ -40,6 +48,12 @@ def tokenize_genes(
         From :func:`fit_vocabulary`.
     n_tokens
         Genes kept per spot, the most unusual first; shorter spots are padded.
+    rank
+        ``"mean"``: expression over the gene's mean where it is found at all, the "anomaly rank" of the reference.
+        ``"residual"``: Pearson residual, the count minus the one expected from the spot's total (of the vocabulary's
+        genes) and the gene's share of all training counts, over its standard deviation (negative binomial, theta 100;
+        at least 1, so that no gene comes first because a single molecule of it was seen); shares are taken relative to
+        the genes that the section measures.
     layer
         Layer with raw counts; by default ``layers["counts"]``, else ``X`` if that holds counts.
     key_added
@@ -57,11 +71,13 @@ def tokenize_genes(
     CountsError
         No raw counts.
     GenesError
-        Less than 20 % of the counts are of genes in the vocabulary (below 80 % it warns).
+        Less than 20 % of the counts are of genes in the vocabulary (below 80 % it warns). ``rank="residual"`` with a
+        vocabulary that has no shares.
 
     References
     ----------
-    "Fusing Pixels and Genes: Spatially-Aware Learning in Computational Pathology", ICLR 2026, arXiv:2602.13944.
+    "Fusing Pixels and Genes: Spatially-Aware Learning in Computational Pathology", ICLR 2026, arXiv:2602.13944 (mean);
+    Lause et al. 2021, Genome Biology 22:258 (residuals).
 
     Examples
     --------
@@ -70,67 +86,52 @@ def tokenize_genes(
     >>> adata.obsm["gene_tokens"].shape
     (400, 50)
     """
-    check("n_tokens", n_tokens, n_tokens >= 1, "1 or more")
+    check("n_tokens", n_tokens, is_count(n_tokens), "1 or more")
+    check("rank", rank, rank in RANKS, f"one of {list(RANKS)}")
+    weights = _weights(vocabulary, rank)
     targets = Targets(adata, copy=copy)
-    results = [_section_tokens(one, vocabulary, n_tokens, layer) for one in targets]
-    for one, (tokens, coverage) in zip(targets, results, strict=True):
+    results = [_section_tokens(one, vocabulary, weights, n_tokens, rank, layer) for one in targets]
+    for one, (tokens, names) in zip(targets, results, strict=True):
         write(
             one,
             {Keys.TOKENS.renamed(key_added): tokens, valid(key_added): tokens[:, 0] != PAD},
             by="pp.tokenize_genes",
-            params={"n_tokens": n_tokens, "layer": layer, "n_genes": len(vocabulary), "coverage": coverage},
+            params={"n_tokens": n_tokens, "rank": rank, "layer": layer, "n_genes": len(vocabulary), **names},
             inputs=[Keys.COUNTS.renamed(layer or Keys.COUNTS)],
             hashes={"vocabulary": vocabulary.sha256},
         )
     return targets.result()
 
 
+def _weights(vocabulary: Vocabulary, rank: Rank) -> NDArray[np.float64]:
+    if rank == "mean":
+        return vocabulary.means
+    if vocabulary.shares is None:
+        fix = "Fit it anew with hs.pp.fit_vocabulary(train), or take rank='mean'."
+        expected = "the gene shares that rank='residual' needs"
+        raise GenesError("vocabulary.shares", found="none, as in those of 0.1.0", expected=expected, fix=fix)
+    return vocabulary.shares
+
+
 def _section_tokens(
-    adata: AnnData, vocabulary: Vocabulary, n_tokens: int, layer: str | None
-) -> tuple[NDArray[np.unsignedinteger], float]:
+    adata: AnnData, vocabulary: Vocabulary, weights: NDArray[np.float64], n_tokens: int, rank: Rank, layer: str | None
+) -> tuple[NDArray[np.unsignedinteger], dict[str, object]]:
     counts = raw_counts(adata, layer)
-    position = vocabulary.index(map(str, adata.var_names))
-    total = float(counts.sum())
-    coverage = float(counts[:, position >= 0].sum()) / total if total else 1.0
-    _check_coverage(adata, vocabulary, position, coverage)
-    return rank_tokens(counts, position, vocabulary.means, n_tokens), coverage
+    match = match_genes(adata, vocabulary.genes)
+    if rank == "residual":
+        weights = weights / max(weights[match.position[match.found]].sum(), np.finfo(float).tiny)
+    tokens, sums = rank_tokens(counts, match.position, weights, n_tokens, rank=rank)
+    coverage = covered(sums)
+    _check_coverage(adata, vocabulary, match, coverage)
+    return tokens, match.params(len(vocabulary), coverage=coverage)
 
 
-def _check_coverage(adata: AnnData, vocabulary: Vocabulary, position: NDArray[np.int64], coverage: float) -> None:
-    found = f"{(position >= 0).sum()} of {len(position)} genes in the vocabulary, {coverage:.0%} of the counts"
+def _check_coverage(adata: AnnData, vocabulary: Vocabulary, match: GeneMatch, coverage: float) -> None:
+    found = f"{match.found.sum()} of {adata.n_vars} genes in the vocabulary, {coverage:.0%} of the counts"
+    _log.info(found)
     if coverage < _ERROR_BELOW:
         expected = f"at least {_ERROR_BELOW:.0%} of the counts"
         raise GenesError("var_names", found=found, expected=expected, fix=mismatch_hint(adata, vocabulary.genes))
     if coverage < _WARN_BELOW:
-        warnings.warn(f"Only {found}; the rest is left out.", UserWarning, stacklevel=4)
-
-
-def rank_tokens(
-    counts: sp.csr_matrix, position: NDArray[np.int64], means: NDArray[np.float64], n_tokens: int
-) -> NDArray[np.unsignedinteger]:
-    """Tokens (n, n_tokens) of counts (n, g).
-
-    Parameters
-    ----------
-    counts
-        Raw counts. Their scale per spot cancels in the rank, so it is not applied.
-    position
-        Vocabulary position of each column, -1 for a gene outside it.
-    means
-        Mean expression by vocabulary position.
-    n_tokens
-        Tokens kept per spot.
-    """
-    dtype = np.uint16 if FIRST_GENE + len(means) <= np.iinfo(np.uint16).max + 1 else np.uint32
-    tokens = np.full((counts.shape[0], n_tokens), PAD, dtype=dtype)
-    for start in range(0, counts.shape[0], _ROWS_AT_ONCE):
-        block = sp.csr_matrix(counts[start : start + _ROWS_AT_ONCE]).tocoo()
-        gene = position[block.col]
-        keep = (gene >= 0) & (block.data > 0)
-        row, gene, count = block.row[keep], gene[keep], block.data[keep].astype(np.float64)
-        order = np.lexsort((gene, -count, -count / means[gene], row))
-        row, gene = row[order], gene[order]
-        rank = np.arange(len(row)) - np.searchsorted(row, row)  # place of each entry within its row
-        first = rank < n_tokens
-        tokens[start + row[first], rank[first]] = FIRST_GENE + gene[first]
-    return tokens
+        hint = mismatch_hint(adata, vocabulary.genes)
+        warnings.warn(f"Only {found}; the rest is left out. {hint}", UserWarning, stacklevel=4)

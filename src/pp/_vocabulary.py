@@ -1,13 +1,17 @@
-"""Learn the gene vocabulary: which genes there are, and how strongly each is expressed where it is found."""
+"""Learn the gene vocabulary: which genes there are, and how strongly each is expressed."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
+from anndata import AnnData
 
 from .._counts import raw_counts
-from .._expression import counts_per_10k
+from .._errors import GenesError
 from .._record import AnnDatas, each
 from .._vocabulary import Vocabulary
+from ._gene_names import is_ensembl, own_names
+from ._gene_sums import gene_sums
 
 _FEW_SPOTS = 20  # below, a mean says little: the gene takes the median gene's
 
@@ -16,23 +20,28 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     """Learn the gene vocabulary of one or more sections.
 
     A gene's mean over its non-zero entries, in counts per 10,000, is what :func:`tokenize_genes` measures a spot's
-    expression against. Fit it on training patients only. Genes found in fewer than 20 spots take the median mean.
+    expression against with ``rank="mean"``; its share of all counts is what ``rank="residual"`` expects. Fit it on
+    training patients only. Genes found in fewer than 20 spots take the median mean; a gene without any count takes the
+    share of half a count.
 
     Parameters
     ----------
     adatas
-        A section, or a list of them; the vocabulary holds the genes of all, in order of first appearance.
+        A section, or a list of them; the vocabulary holds the genes of all, in order of first appearance, without the
+        versions of Ensembl ids.
     layer
         Layer with raw counts; by default ``layers["counts"]``, else ``X`` if that holds counts.
 
     Returns
     -------
-    The vocabulary.
+    The vocabulary; ``to_json`` and ``Vocabulary.from_json`` keep it.
 
     Raises
     ------
     CountsError
-        No raw counts, or no counts at all.
+        No raw counts.
+    GenesError
+        Gene names are not unique, or some sections have symbols and others Ensembl ids.
 
     Examples
     --------
@@ -40,16 +49,29 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     >>> len(vocabulary)
     500
     """
-    sums: Counter[str] = Counter()
+    sections = each(adatas)
+    _check_one_naming(sections)
+    scaled: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     spots: Counter[str] = Counter()
-    for adata in each(adatas):
-        scaled = counts_per_10k(raw_counts(adata, layer))
-        scaled.eliminate_zeros()
-        genes = list(map(str, adata.var_names))
-        sums.update(dict(zip(genes, np.asarray(scaled.sum(axis=0)).ravel().tolist(), strict=True)))
-        spots.update(dict(zip(genes, scaled.getnnz(axis=0).tolist(), strict=True)))
-    n_nonzero = np.array([spots[gene] for gene in sums], dtype=np.int64)
-    means = np.array(list(sums.values())) / np.maximum(n_nonzero, 1)
-    known = n_nonzero >= min(_FEW_SPOTS, n_nonzero.max())
-    means[~known] = np.median(means[known]) if n_nonzero.max() else 1.0
-    return Vocabulary(tuple(sums), means, n_nonzero)
+    totals: Counter[str] = Counter()  # counts of the sections that measure the gene
+    for adata in sections:
+        sums = gene_sums(raw_counts(adata, layer))
+        genes = own_names(adata)
+        scaled.update(dict(zip(genes, sums.scaled.tolist(), strict=True)))
+        counts.update(dict(zip(genes, sums.counts.tolist(), strict=True)))
+        spots.update(dict(zip(genes, sums.n_nonzero.tolist(), strict=True)))
+        totals.update(dict.fromkeys(genes, float(sums.counts.sum())))
+    n_nonzero = np.array([spots[gene] for gene in scaled], dtype=np.int64)
+    means = np.array(list(scaled.values())) / np.maximum(n_nonzero, 1)
+    known = n_nonzero >= max(min(_FEW_SPOTS, n_nonzero.max()), 1)
+    means[~known] = np.median(means[known]) if known.any() else 1.0
+    shares = np.maximum(list(counts.values()), 0.5) / np.maximum(list(totals.values()), 1)
+    return Vocabulary(tuple(scaled), means, n_nonzero, shares)
+
+
+def _check_one_naming(sections: Iterable[AnnData]) -> None:
+    kinds = {is_ensembl(map(str, one.var_names)) for one in sections}
+    if len(kinds) > 1:
+        fix = "Bring them to one: adata.var_names = adata.var['gene_ids'], for example."
+        raise GenesError("var_names", found="symbols in some sections, Ensembl ids in others", expected="one", fix=fix)

@@ -5,6 +5,18 @@ from ._domains_leiden import domains_leiden
 from ._embed import embed
 from ._encode_genes import encode_genes, fit_pca
 from ._encode_image import encode_image
+from ._expression_probe import expression_probe
 from ._fuse import fuse
+from ._linear_probe import linear_probe
 
-__all__ = ["domains_gmm", "domains_leiden", "embed", "encode_genes", "encode_image", "fit_pca", "fuse"]
+__all__ = [
+    "domains_gmm",
+    "domains_leiden",
+    "embed",
+    "encode_genes",
+    "encode_image",
+    "expression_probe",
+    "fit_pca",
+    "fuse",
+    "linear_probe",
+]

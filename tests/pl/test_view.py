@@ -89,6 +89,14 @@ def test_spots_with_tiles_around_them_stay_discs() -> None:
     assert isinstance(drawn(adata, "value")[1], EllipseCollection)
 
 
+def test_spots_whose_tissue_was_measured_stay_discs_and_a_slides_tiles_squares() -> None:
+    adata = tiled()
+    adata.uns["histoscribe"] = {"obs.tissue_fraction": {"by": "pp.tissue_mask"}}
+    assert isinstance(drawn(adata, "value")[1], EllipseCollection)
+    adata.uns["histoscribe"]["obsm.spatial"] = {"by": "io.tile_slide"}
+    assert isinstance(drawn(adata, "value")[1], PolyCollection)
+
+
 def test_size_scales_tiles_and_their_side_is_known_without_uns() -> None:
     adata = tiled()
     del adata.uns["spatial"]

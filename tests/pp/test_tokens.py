@@ -1,5 +1,7 @@
 """Tokens against an explicit loop, and what happens at the edges."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -134,7 +136,12 @@ def test_mouse_case_and_ensembl_ids_are_recognised() -> None:
     ensembl = adata.copy()
     ensembl.var["symbol"] = ensembl.var_names.to_numpy(dtype=object)
     ensembl.var_names = [f"ENSG{k:011d}" for k in range(ensembl.n_vars)]
-    with pytest.raises(GenesError, match=r"adata.var\['symbol'\]"):
+    hs.pp.tokenize_genes(ensembl, vocabulary)
+    hs.pp.tokenize_genes(adata, vocabulary)
+    np.testing.assert_array_equal(ensembl.obsm["gene_tokens"], adata.obsm["gene_tokens"])
+    assert ensembl.uns["histoscribe"]["obsm.gene_tokens"]["params"]["gene_names"] == "var['symbol']"
+    del ensembl.var["symbol"]
+    with pytest.raises(GenesError, match="symbols are needed"):
         hs.pp.tokenize_genes(ensembl, vocabulary)
 
 
@@ -194,12 +201,44 @@ def test_vocabulary_survives_json() -> None:
     back = Vocabulary.from_json(vocabulary.to_json())
     assert back.sha256 == vocabulary.sha256
     assert back.genes == vocabulary.genes
+    assert back.shares is not None
+    assert vocabulary.shares is not None
     np.testing.assert_array_equal(back.means, vocabulary.means)
+    np.testing.assert_array_equal(back.shares, vocabulary.shares)
 
 
-def test_ids_above_16_bits_take_32() -> None:
-    from histoscribe.pp._tokens import rank_tokens
+def test_a_vocabulary_without_shares_ranks_by_mean_alone() -> None:
+    adata = _section()
+    vocabulary = hs.pp.fit_vocabulary(adata)
+    columns = json.loads(vocabulary.to_json())
+    del columns["shares"]
+    old = Vocabulary.from_json(json.dumps(columns))
+    assert json.loads(old.to_json()) == columns
+    for one, known in ((adata, old), (adata.copy(), vocabulary)):
+        hs.pp.tokenize_genes(one, known, n_tokens=50)
+    with pytest.raises(GenesError, match="fit_vocabulary"):
+        hs.pp.tokenize_genes(adata, old, rank="residual")
+    with pytest.raises(GenesError, match="means"):
+        Vocabulary.from_json('{"genes": ["a"], "n_nonzero": [1]}')
+    with pytest.raises(GenesError, match="shares"):
+        Vocabulary(("a",), np.ones(1), np.ones(1, dtype=int), np.zeros(1))
 
-    counts, position = sp.csr_matrix([[1]]), np.array([65506])
-    assert rank_tokens(counts, position, np.ones(65507), 1).dtype == np.uint32
-    assert rank_tokens(counts, np.array([65505]), np.ones(65506), 1).tolist() == [[65535]]
+
+def test_a_gene_twice_in_a_row_counts_as_its_sum_and_the_matrix_stays_as_it_is() -> None:
+    adata = _section()
+    vocabulary = hs.pp.fit_vocabulary(adata)
+    hs.pp.tokenize_genes(adata, vocabulary, n_tokens=60)
+    split = adata.copy()
+    whole = sp.csr_matrix(adata.layers["counts"])
+    parts = (np.concatenate([whole.data - 1, np.ones_like(whole.data)]), np.tile(whole.indices, 2))
+    order = np.argsort(np.tile(np.repeat(np.arange(whole.shape[0]), np.diff(whole.indptr)), 2), kind="stable")
+    split.layers["counts"] = sp.csr_matrix((parts[0][order], parts[1][order], 2 * whole.indptr), shape=whole.shape)
+    hs.pp.tokenize_genes(split, vocabulary, n_tokens=60)
+    np.testing.assert_array_equal(split.obsm["gene_tokens"], adata.obsm["gene_tokens"])
+    assert split.layers["counts"].nnz == 2 * whole.nnz
+
+
+def test_ranks_that_do_not_exist_are_refused() -> None:
+    adata = _section()
+    with pytest.raises(OptionError, match="residual"):
+        hs.pp.tokenize_genes(adata, hs.pp.fit_vocabulary(adata), rank="median")  # type: ignore[arg-type]

@@ -1,5 +1,3 @@
-import itertools
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import histoscribe as hs
 from histoscribe._errors import ImageError, MissingError, OptionError
 from histoscribe._files import sha256
 from histoscribe._keys import Keys, LibraryKeys, valid
-from histoscribe.tl._encode_image import encode_batches, rebatch
 
 pytestmark = pytest.mark.filterwarnings("ignore:image of")  # there is no file: pixels are in uns
 
@@ -70,7 +67,7 @@ def test_each_spot_gets_the_colour_of_its_place(tiled: AnnData) -> None:
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (7, 0), (7, 2), (64, 3)])
 def test_batches_and_threads_make_no_difference(tiled: AnnData, batch_size: int, workers: int) -> None:
     hs.tl.encode_image(tiled, "stain_stats")
-    hs.tl.encode_image(tiled, "stain_stats", batch_size=batch_size, num_workers=workers, key_added="other")
+    hs.tl.encode_image(tiled, "stain_stats", batch_size=batch_size, num_workers=workers, key_added="other", cache=False)
     np.testing.assert_array_equal(tiled.obsm["other"], tiled.obsm[Keys.X_IMAGE])
 
 
@@ -158,33 +155,6 @@ def test_failure_in_the_second_section_leaves_the_first_as_it_was(tiled: AnnData
     assert Keys.X_IMAGE not in tiled.obsm
 
 
-@pytest.mark.parametrize("sizes", [[3, 4, 5], [12], [1] * 12, []])
-@pytest.mark.parametrize("size", [1, 5, 20])
-def test_rebatch_cuts_and_joins_in_order(sizes: list[int], size: int) -> None:
-    ends = np.cumsum([0, *sizes])
-    parts = [(np.arange(a, b), np.arange(a, b) * 10) for a, b in itertools.pairwise(ends)]
-    found = list(rebatch(iter(parts), size))
-    assert [i for index, _ in found for i in index] == list(range(sum(sizes)))
-    assert all((batch == index * 10).all() for index, batch in found)
-    assert all(len(index) == size for index, _ in found[:-1])
-
-
-def test_threads_hold_few_batches_at_a_time() -> None:
-    taken = 0
-    lock = threading.Lock()
-
-    def tiles() -> Any:
-        nonlocal taken
-        for i in range(100):
-            with lock:
-                taken += 1
-            yield np.array([i]), np.zeros((1, 2))
-
-    for done, (index, _) in enumerate(encode_batches(tiles(), lambda batch: batch, 2)):
-        assert index[0] == done
-        assert taken - done <= 6
-
-
 def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
     adata = hs.datasets.toy(n_spots=60)
     adata.obsm["spatial"][3] = 1e5
@@ -222,3 +192,62 @@ def test_another_file_at_the_linked_path_is_refused(tmp_path: Path) -> None:
     Image.fromarray(library["images"]["hires"][::-1]).save(path)
     with pytest.raises(ImageError, match="another file at"):
         hs.tl.encode_image(adata, "mean_rgb")
+
+
+class Eosin(Mean):
+    """Red less blue: what a stain changes most."""
+
+    sha256 = "eosin"
+
+    def __call__(self, tiles: Any) -> NDArray[np.float32]:
+        return (tiles[..., :1].astype(float) - tiles[..., 2:]).mean(axis=(1, 2)).astype(np.float32)
+
+
+def test_stain_maps_each_section_to_the_reference() -> None:
+    from histoscribe.pp._fit_stain import fit_stain
+    from histoscribe.pp._normalize_stain import normalize_stain
+
+    adata = hs.datasets.toy(n_spots=60)
+    hs.pp.tile(adata)
+    image = adata.uns["spatial"]["toy_1"]["images"]["hires"]
+    redder = np.clip(image.astype(float) * [1.0, 0.9, 0.75], 0, 255).astype(np.uint8)
+    reference = fit_stain(redder)
+    hs.tl.encode_image(adata, Eosin(), stain=reference)
+    hs.tl.encode_image(adata, Eosin(), key_added="plain")
+    own = fit_stain(adata)
+    recoloured = normalize_stain(image, own, reference)[0]
+    adata.uns["spatial"]["toy_1"]["images"]["hires"] = recoloured
+    hs.tl.encode_image(adata, Eosin(), key_added="by_hand")
+    stained, plain, by_hand = (adata.obsm[key][:, 0] for key in (Keys.X_IMAGE, "plain", "by_hand"))
+    assert stained.mean() > plain.mean() + 5
+    np.testing.assert_allclose(stained, by_hand, atol=1.5)  # resampled before and after
+    assert adata.uns[Keys.RECORD]["obsm.X_image"]["hashes"]["stain"] == reference.sha256
+    with pytest.raises(OptionError, match="stain: found 'macenko'"):
+        hs.tl.encode_image(adata, Eosin(), stain="macenko")  # type: ignore[arg-type]
+
+
+def test_module_is_loaded_and_options_reach_it(tiled: AnnData) -> None:
+    import timm
+    import torch
+
+    torch.manual_seed(0)
+    model = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=0, depth=1)
+    hs.tl.encode_image(tiled, model, pooling="cls+mean", device="cpu")
+    params = tiled.uns[Keys.RECORD]["obsm.X_image"]["params"]
+    assert tiled.obsm[Keys.X_IMAGE].shape == (25, 2 * 192)
+    assert (params["pooling"], params["size"], params["precision"]) == ("cls+mean", 224, "32")
+    encoder = hs.nn.image.load_encoder(model, pooling="cls+mean", device="cpu")
+    hs.tl.encode_image(tiled, encoder, key_added="loaded", batch_size=7, cache=False)
+    np.testing.assert_allclose(tiled.obsm["loaded"], tiled.obsm[Keys.X_IMAGE], atol=1e-4)
+    options: list[dict[str, Any]] = [{"pooling": "cls"}, {"device": "cpu"}, {"precision": "bf16"}]
+    for option in options:
+        with pytest.raises(OptionError, match=r"for an encoder object; expected None.*load_encoder"):
+            hs.tl.encode_image(tiled, encoder, **option)
+
+
+@pytest.mark.parametrize("shape", [(24, 3), (25,)])
+def test_encoder_that_returns_other_rows_is_refused(tiled: AnnData, shape: tuple[int, ...]) -> None:
+    encoder = Mean()
+    encoder.__class__ = type("Odd", (Mean,), {"__call__": lambda self, tiles: np.zeros(shape, dtype=np.float32)})
+    with pytest.raises(OptionError, match=r"encoder: found shape .* for 25 tiles"):
+        hs.tl.encode_image(tiled, encoder)

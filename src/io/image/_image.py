@@ -82,6 +82,11 @@ class SlideImage:
         """Um per pixel of the finest pixels that the image holds; coarser than ``mpp`` where a small one is linked."""
         return self.mpp / self._scale
 
+    @property
+    def scale(self) -> float:
+        """Pixels of the image for each pixel of the frame: ``image_scale`` of an AnnData, else 1."""
+        return self._scale
+
     @cached_property
     def sha256(self) -> str:
         """Hash of the file, or of an array's bytes."""

@@ -1,14 +1,8 @@
-"""Image encoders: one file a family, one line in the table."""
+"""Image encoders: those without weights in a file each, those with weights in a line each of encoders.toml."""
 
-from ..._registry import Registry
+from ._convert import convert_weights
+from ._encoder import Encoder
+from ._load import load_encoder
+from ._table import ENCODERS, encoders
 
-ENCODERS = Registry(
-    "encoder",
-    __name__,
-    {
-        "mean_rgb": "._mean_rgb:MeanRGB",
-        "stain_stats": "._stain_stats:StainStats",
-    },
-)
-
-__all__ = ["ENCODERS"]
+__all__ = ["ENCODERS", "Encoder", "convert_weights", "encoders", "load_encoder"]

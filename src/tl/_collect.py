@@ -1,0 +1,62 @@
+"""Vectors as they come from the encoder, in any order: gathered in rows, whole chunks kept on disk."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import OptionError
+from ._feature_cache import Store
+
+
+class Collector:
+    """Vectors of all rows of one AnnData; zero where none came.
+
+    Parameters
+    ----------
+    n
+        Number of rows.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._vectors: NDArray[np.float32] | None = None
+        self._chunks: list[tuple[Store, int, NDArray[np.intp]]] = []
+        self._chunk_of = np.full(n, -1, dtype=np.int64)
+        self._left: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """All rows (n, d)."""
+        return np.zeros((self._n, 0), dtype=np.float32) if self._vectors is None else self._vectors
+
+    def restore(self, store: Store, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Fill rows from a store, and return which of them were not there; these go into it once they are complete."""
+        missing = np.zeros(len(rows), dtype=np.bool_)
+        for number, part in enumerate(store.chunks()):
+            found = store.read(number)
+            if found is not None:
+                self.add(rows[part], found)
+                continue
+            missing[part] = True
+            self._chunk_of[rows[part]] = len(self._chunks)
+            self._chunks.append((store, number, rows[part]))
+            self._left = np.append(self._left, len(rows[part]))
+        return missing
+
+    def add(self, rows: NDArray[np.intp], vectors: NDArray[np.float32]) -> None:
+        """Add vectors to rows; no row twice in one call."""
+        if self._vectors is None:
+            self._vectors = np.zeros((self._n, vectors.shape[1]), dtype=np.float32)
+        if vectors.shape[1] != self._vectors.shape[1]:
+            found = f"{vectors.shape[1]} numbers a tile after {self._vectors.shape[1]}, under one sha256"
+            fix = "Give the encoder another sha256 whenever its numbers change, or pass cache=False."
+            raise OptionError("encoder", found=found, expected="vectors of one length", fix=fix)
+        self._vectors[rows] += vectors
+
+    def finish(self, rows: NDArray[np.intp]) -> None:
+        """Take note that nothing will be added to these rows any more."""
+        chunk = self._chunk_of[rows]
+        ended, n = np.unique(chunk[chunk >= 0], return_counts=True)
+        self._left[ended] -= n
+        for number in ended[self._left[ended] == 0].tolist():
+            store, index, own = self._chunks[number]
+            store.write(index, self.vectors[own])

@@ -1,0 +1,171 @@
+"""Vectors kept on disk between calls: a zarr array, each chunk of it with the hash of what it must hold."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._settings import settings
+
+CHUNK_ROWS = 1024
+_FORMAT = 1  # raised when pixels are read, or vectors made, in another way
+# What zarr raises on missing, truncated or foreign files, codecs and metadata.
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+
+
+def cache_key(described: Mapping[str, Any], *arrays: NDArray[Any]) -> str:
+    """Hash of everything that vectors depend on."""
+    digest = hashlib.sha256(json.dumps({"format": _FORMAT, **described}, sort_keys=True).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class FeatureCache:
+    """The folder of all stores; once writing to it has failed it says so and writes no more."""
+
+    def __init__(self) -> None:
+        self.folder = settings.cache_dir / "features"
+        self.failed = False
+
+    def store(self, n_rows: int, described: Mapping[str, Any], *arrays: NDArray[Any]) -> "Store":
+        """Vectors of ``n_rows`` rows that depend on what is described, whether they are on disk or not."""
+        return Store(self, self.folder / f"{cache_key(described, *arrays)}.zarr", n_rows, described)
+
+    def fail(self, error: BaseException) -> None:
+        """Warn that nothing is kept; the computation goes on."""
+        if not self.failed:
+            self.failed = True
+            msg = (
+                f"image vectors are not cached, and an interrupted run can't continue: {self.folder} can't be written "
+                f"({error}). Set hs.settings.cache_dir to a folder with room, or pass cache=False."
+            )
+            warnings.warn(msg, UserWarning, stacklevel=7)
+
+
+class Store:
+    """Vectors (n, d) of one section, in chunks of rows.
+
+    A chunk counts as done only where its mark, written after it, is the hash of what the chunk holds: zarr alone
+    would read a deleted chunk as if it had been written. Files are written beside and renamed, so that processes that
+    make the same vectors at once do not harm each other.
+
+    Parameters
+    ----------
+    cache
+        The folder that it is in.
+    path
+        Its own folder.
+    n_rows
+        Number of vectors.
+    described
+        What a person who looks into the folder should find there.
+    """
+
+    def __init__(self, cache: FeatureCache, path: Path, n_rows: int, described: Mapping[str, Any]) -> None:
+        self._cache, self._path, self._n, self._described = cache, path, n_rows, described
+        self._arrays: tuple[Any, Any] | None = None
+
+    def chunks(self) -> list[slice]:
+        """Rows of each chunk."""
+        return [slice(start, min(start + CHUNK_ROWS, self._n)) for start in range(0, self._n, CHUNK_ROWS)]
+
+    def read(self, chunk: int) -> NDArray[np.float32] | None:
+        """Vectors of a chunk, None where they are not there as they were written."""
+        try:
+            vectors, marks = self._arrays or self._opened()
+            found = np.asarray(vectors[self.chunks()[chunk]])
+            return found if bytes(marks[chunk]) == _digest(found) else None
+        except _BROKEN:
+            return None
+
+    def write(self, chunk: int, rows: NDArray[np.float32]) -> None:
+        """Keep a chunk, then mark it as done."""
+        if self._cache.failed:
+            return
+        try:
+            vectors, marks = self._writable(rows.shape[1])
+            vectors[self.chunks()[chunk]] = rows
+            marks[chunk] = np.frombuffer(_digest(rows), dtype=np.uint8)
+        except _BROKEN as error:
+            self._cache.fail(error)
+
+    def _opened(self) -> tuple[Any, Any]:
+        import zarr
+
+        if not self._path.is_dir():  # zarr would make the folder
+            raise FileNotFoundError(self._path)
+        group = zarr.open_group(self._path, mode="r+", zarr_format=3)
+        vectors: Any = group["vectors"]
+        marks: Any = group["marks"]
+        if (
+            vectors.shape[0] != self._n
+            or vectors.chunks[0] != min(self._n, CHUNK_ROWS)
+            or marks.shape != (len(self.chunks()), 32)
+        ):
+            raise ValueError(f"another store at {self._path}")
+        self._arrays = vectors, marks
+        return vectors, marks
+
+    def _writable(self, dim: int) -> tuple[Any, Any]:
+        try:
+            vectors, marks = self._arrays or self._opened()
+            if vectors.shape[1] == dim:
+                return vectors, marks
+            self._remove()
+        except FileNotFoundError:
+            pass
+        except _BROKEN:
+            self._remove()
+        self._create(dim)
+        return self._opened()
+
+    def _beside(self) -> Path:
+        return self._path.with_name(f".{self._path.stem}.{uuid.uuid4().hex[:8]}")
+
+    def _remove(self) -> None:
+        """Take away a store that can't be read."""
+        self._arrays, beside = None, self._beside()
+        os.replace(self._path, beside)
+        shutil.rmtree(beside)
+
+    def _create(self, dim: int) -> None:
+        """Make an empty store beside and rename it; one that another process made meanwhile stays."""
+        beside = self._beside()
+        try:
+            self._write_empty(beside, dim)
+            os.replace(beside, self._path)
+        except OSError:
+            if not self._path.is_dir():
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    def _write_empty(self, path: Path, dim: int) -> None:
+        import zarr
+
+        group = zarr.create_group(path, zarr_format=3, attributes=dict(self._described))
+        # Compression takes longer than it saves: mantissas are noise.
+        group.create_array(
+            "vectors",
+            shape=(self._n, dim),
+            chunks=(min(self._n, CHUNK_ROWS), dim),
+            dtype="float32",
+            compressors=None,
+            fill_value=float("nan"),
+        )
+        group.create_array(
+            "marks", shape=(len(self.chunks()), 32), chunks=(1, 32), dtype="uint8", compressors=None, fill_value=0
+        )
+
+
+def _digest(rows: NDArray[np.float32]) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).digest()
