@@ -6,17 +6,17 @@ from _representations import Encode, Fit, dense, once, rings, variable_genes
 from anndata import AnnData
 from torch import nn
 
-WIDTH, EMBEDDING, MOST_EPOCHS, BATCH, DROPOUT = 128, 32, 15, 128, 0.5
+WIDTH, MOST_EPOCHS, BATCH, DROPOUT = 32, 20, 128, 0.5
 
 
-def context_net(seed: int) -> Fit:
-    """Two layers from a spot's section-centred genes to a vector, from which the mean of its first ring is read linearly.
+def context_net(seed: int, *, by_scanpy: bool = False) -> Fit:
+    """Two linear layers from a spot's section-centred genes to the mean of these over its first ring; the vector between.
 
     They train for as many epochs as were best for one of the training sections, when that was held out.
     """
 
     def fit(train: list[AnnData]) -> Encode:
-        genes = variable_genes(train)
+        genes = variable_genes(train, by_scanpy=by_scanpy)
         inputs = [_tensor(dense(one, genes, centred=True)) for one in train]
         targets = [_tensor(rings(one, x.numpy())[0]) for one, x in zip(train, inputs, strict=True)]
         out = seed % len(train)
@@ -47,8 +47,7 @@ def _tensor(x: np.ndarray) -> torch.Tensor:
 
 def _network(n_genes: int, seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
-    layers = nn.Linear(n_genes, WIDTH), nn.GELU(), nn.Linear(WIDTH, EMBEDDING)
-    return nn.Sequential(nn.Dropout(DROPOUT), *layers, nn.Linear(EMBEDDING, n_genes))
+    return nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(n_genes, WIDTH), nn.Linear(WIDTH, n_genes))
 
 
 def _train(

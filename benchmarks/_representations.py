@@ -92,22 +92,30 @@ def log_expression(adata: AnnData, genes: list[str] | None = None) -> sp.csr_mat
 _found: dict[tuple[str, ...], list[str]] = {}
 
 
-def variable_genes(train: list[AnnData]) -> list[str]:
-    """Scanpy's 2,000 highly variable genes, found section by section so that patients' differences do not count."""
-    names = tuple(sorted(map(section, train)))
+def variable_genes(train: list[AnnData], *, by_scanpy: bool = False) -> list[str]:
+    """Find the 2,000 genes that vary most within the training sections, as `tl.expression_probe` does, or scanpy's."""
+    names = (str(by_scanpy), *sorted(map(section, train)))
     if names not in _found:
-        _found[names] = _variable_genes(train)
+        shared = set.intersection(*(set(one.var_names) for one in train))
+        genes = [gene for gene in train[0].var_names if gene in shared]
+        values = [log_expression(one, genes) for one in train]
+        chosen = _by_scanpy(values) if by_scanpy else _by_variance(values)
+        _found[names] = [genes[k] for k in chosen]
     return _found[names]
 
 
-def _variable_genes(train: list[AnnData]) -> list[str]:
-    shared = set.intersection(*(set(one.var_names) for one in train))
-    genes = [gene for gene in train[0].var_names if gene in shared]
-    stacked = AnnData(sp.csr_matrix(sp.vstack([log_expression(one, genes) for one in train])))
-    stacked.uns["log1p"] = {"base": None}
-    stacked.obs["section"] = np.repeat([section(one) for one in train], [one.n_obs for one in train])
+def _by_variance(values: list[sp.csr_matrix]) -> NDArray[np.intp]:
+    means = [np.asarray(x.mean(axis=0)).ravel() for x in values]
+    squares = [np.asarray(x.multiply(x).mean(axis=0)).ravel() for x in values]
+    variance = np.mean([square - mean**2 for mean, square in zip(means, squares, strict=True)], axis=0)
+    return np.sort(np.argsort(-variance, kind="stable")[:N_GENES])
+
+
+def _by_scanpy(values: list[sp.csr_matrix]) -> NDArray[np.intp]:
+    stacked = AnnData(sp.csr_matrix(sp.vstack(values)), uns={"log1p": {"base": None}})
+    stacked.obs["section"] = np.repeat([str(k) for k in range(len(values))], [x.shape[0] for x in values])
     chosen = sc.pp.highly_variable_genes(stacked, n_top_genes=N_GENES, batch_key="section", inplace=False)
-    return [gene for gene, best in zip(genes, chosen["highly_variable"], strict=True) if best]
+    return np.flatnonzero(chosen["highly_variable"])
 
 
 def dense(adata: AnnData, genes: list[str], *, centred: bool) -> Vectors:
@@ -116,11 +124,11 @@ def dense(adata: AnnData, genes: list[str], *, centred: bool) -> Vectors:
     return x - x.mean(axis=0) if centred else x
 
 
-def pca(*, centred: bool) -> Fit:
+def pca(*, centred: bool, by_scanpy: bool = False) -> Fit:
     """Principal components of variable genes."""
 
     def fit(train: list[AnnData]) -> Encode:
-        genes = variable_genes(train)
+        genes = variable_genes(train, by_scanpy=by_scanpy)
         model = PCA(N_COMPS, random_state=0).fit(np.vstack([dense(one, genes, centred=centred) for one in train]))
         return lambda adata: model.transform(dense(adata, genes, centred=centred))
 

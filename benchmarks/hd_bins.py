@@ -6,15 +6,21 @@ when the section was loaded, its output included. Dense features: each tile of a
 gives its bins their own patch tokens (`pooling="dense"`, bfloat16). Speed does not depend on the weights.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import anndata as ad
+import numpy as np
 import pandas as pd
+import scipy.sparse as sp
+from _slide import MPP, picture, write_slide
+from PIL import Image
 
-SIDE_PX, MPP, BIN_UM, N_SIDE = 20_000, 0.5, 8.0, 708
+import histoscribe as hs
+
+SIDE_PX, BIN_UM, N_SIDE = 20_000, 8.0, 708
 N_GENES, MOLECULES = 18_000, 120
 
 _STEPS = {
@@ -61,33 +67,13 @@ _BEFORE = {
 }
 
 
-def _slide(path: Path, source: Path) -> None:
-    import numpy as np
-    import tifffile
-    from PIL import Image
-
-    with Image.open(source) as image:
-        pixels = np.asarray(image.convert("RGB"))
+def _slide(path: Path, image: Image.Image) -> None:
+    pixels = np.asarray(image)
     height, width = pixels.shape[:2]
-    pixels = np.pad(pixels, ((0, SIDE_PX - height), (0, SIDE_PX - width), (0, 0)), mode="symmetric")
-    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
-        tiff.write(
-            pixels,
-            tile=(256, 256),
-            compression="jpeg",
-            photometric="rgb",
-            resolution=(1e4 / MPP, 1e4 / MPP),
-            resolutionunit=3,
-        )
+    write_slide(path, np.pad(pixels, ((0, SIDE_PX - height), (0, SIDE_PX - width), (0, 0)), mode="symmetric"))
 
 
 def _bins(path: Path, slide: Path) -> None:
-    import anndata as ad
-    import numpy as np
-    import scipy.sparse as sp
-
-    import histoscribe as hs
-
     rng = np.random.default_rng(0)
     known = sorted({gene for genes in hs.datasets.hallmark().values() for gene in genes})
     genes = [*known, *(f"G{k}" for k in range(N_GENES - len(known)))]
@@ -112,12 +98,12 @@ def _bins(path: Path, slide: Path) -> None:
 
 def measure() -> pd.DataFrame | None:
     """Return seconds and memory of each step."""
-    source = Path(os.environ.get("HISTOSCRIBE_DATA", "")) / "her2st/ST-imgs/C2/5714_HE_BT_C2.jpg"
-    if not source.is_file():
+    image = picture()
+    if image is None:
         return None
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        _slide(Path(folder) / "slide.tif", source)
+        _slide(Path(folder) / "slide.tif", image)
         _bins(Path(folder) / "bins.h5ad", Path(folder) / "slide.tif")
         for name, step in _STEPS.items():
             before = _WARM + next((code for word, code in _BEFORE.items() if name.startswith(word)), "")

@@ -5,14 +5,15 @@
 spots with openslide, and the same with spots sorted by place. Memory is the peak above the start, output included.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from _slide import picture, write_slide
 
 SIDE, N, SIZE = 12_000, 4_000, 224
 
@@ -53,34 +54,14 @@ print(time.perf_counter() - start, peak() - before, int(out.sum()))
 """
 
 
-def _slide(path: Path) -> bool:
-    import numpy as np
-    import tifffile
-    from PIL import Image
-
-    source = Path(os.environ.get("HISTOSCRIBE_DATA", "")) / "her2st/ST-imgs/C2/5714_HE_BT_C2.jpg"
-    if not source.is_file():
-        return False
-    with Image.open(source) as image:
-        pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE)))
-    with tifffile.TiffWriter(path, bigtiff=True) as tiff:
-        tiff.write(
-            pixels,
-            tile=(256, 256),
-            compression="jpeg",
-            photometric="rgb",
-            resolution=(20_000, 20_000),
-            resolutionunit=3,
-        )
-    return True
-
-
 def measure() -> pd.DataFrame | None:
     """Return seconds and memory of each way, three runs interleaved."""
+    image = picture()
+    if image is None:
+        return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "slide.tif"
-        if not _slide(path):
-            return None
+        write_slide(path, np.asarray(image.resize((SIDE, SIDE))))
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in _HOW}
         sums: set[str] = set()
         for _ in range(3):
