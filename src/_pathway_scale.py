@@ -54,6 +54,9 @@ class PathwayScale:
     score_sds: NDArray[np.float64]
     n_spots: int
 
+    def __repr__(self) -> str:
+        return f"PathwayScale({self.name}: {len(self.net)} sets by {self.method}, {len(self.genes):,} genes, {self.n_spots:,} spots)"
+
     def __post_init__(self) -> None:
         g, levels = len(self.genes), len(self.depths)
         wanted = {"means": (g,), "sds": (g,)} | dict.fromkeys(("score_means", "score_sds"), (levels, len(self.net)))

@@ -56,6 +56,9 @@ class Vocabulary:
                 expected = f"{n} positive numbers"
                 raise GenesError(f"Vocabulary.{name}", found=found, expected=expected, fix="Fit it anew.")
 
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self):,} genes: {', '.join(self.genes[:3])}, ...)"
+
     def __len__(self) -> int:
         return len(self.genes)
 

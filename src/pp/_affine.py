@@ -93,7 +93,8 @@ def align_affine(
 
     The positions before the move are kept in ``obsm["spatial_before"]``. A cell that is run twice moves nothing the
     second time: spots that already lie where the map takes their kept positions stay there, also after a selection of
-    spots. To undo a move, write the kept positions back.
+    spots. It keeps one move: make one matrix of two, ``second @ first``, before a cell that is run again applies both.
+    To undo a move, write the kept positions back.
 
     Afterwards positions are full-resolution pixels of the linked image, and um per pixel are those of that image.
     Tiles, graphs and image vectors made before belong to the old positions: the log names them.

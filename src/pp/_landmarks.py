@@ -30,7 +30,7 @@ def landmarks(
         raise OptionError("source and target", found=found, expected="as many", fix="Give each point its partner.")
     least = _LEAST_POINTS[kind] + 2 * robust
     if len(points) < least:
-        expected = f"{least} or more for a {kind} map" + (" that leaves some out" if robust else "")
+        expected = f"{least} or more to fit kind={kind!r}" + (" that leaves some out" if robust else "")
         raise OptionError("source", found=f"{len(points)} points", expected=expected, fix="Mark more landmarks.")
     for name, value in (("source", points), ("target", partners)):
         spread = np.linalg.svd(value - value.mean(axis=0), compute_uv=False)

@@ -27,11 +27,12 @@ class Method:
     """What must be known of a method.
 
     ``p_values`` says whether it gives them (``"permuted"``: from permutations only), ``alone`` whether a spot's score
-    does not depend on the other spots.
+    does not depend on the other spots, ``weighted`` whether weights make a difference.
     """
 
     p_values: bool | str
     alone: bool = True
+    weighted: bool = True
 
 
 METHODS = {
@@ -40,10 +41,10 @@ METHODS = {
     "viper": Method(p_values=True),
     "zscore": Method(p_values=True),
     "waggr": Method(p_values="permuted"),
-    "gsea": Method(p_values="permuted"),
-    "ora": Method(p_values=True),
-    "aucell": Method(p_values=False),
-    "gsva": Method(p_values=False, alone=False),
+    "gsea": Method(p_values="permuted", weighted=False),
+    "ora": Method(p_values=True, weighted=False),
+    "aucell": Method(p_values=False, weighted=False),
+    "gsva": Method(p_values=False, alone=False, weighted=False),
 }
 
 

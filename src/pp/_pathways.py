@@ -1,5 +1,7 @@
 """Pathway scores: what a spot's genes say together."""
 
+import warnings
+
 from anndata import AnnData
 
 from .._checks import check, is_count
@@ -110,6 +112,7 @@ def score_pathways(
     check("n_perms", n_perms, is_count(n_perms, 0), "0 or more")
     check_method(method)
     name, how = _scoring(gene_sets, method, reference, min_genes, layer, n_perms, random_state)
+    _warn_of_weights(how)
     key = key_added or f"score_{slug(name)}"
     targets = Targets(adata, copy=copy)
     results = [score_section(one, how) for one in targets]
@@ -123,6 +126,13 @@ def score_pathways(
         inputs = [Keys.COUNTS.renamed(layer or Keys.COUNTS)]
         write(one, outputs, by="pp.score_pathways", params={**params, **names}, inputs=inputs, hashes=hashes)
     return targets.result()
+
+
+def _warn_of_weights(how: Scoring) -> None:
+    if METHODS[how.method].weighted or {weight for genes in how.net.values() for weight in genes.values()} <= {1.0}:
+        return
+    msg = f"method {how.method!r} takes no weights: a gene is in a set or not, whatever the sign. 'ulm' takes them."
+    warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def check_method(method: str) -> None:

@@ -1,6 +1,7 @@
 """Whether image and spots belong together as they are linked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from ._section_data import (
     spots_or_reason,
 )
 from ._shift import Shift
-from ._verdict import verdict
+from ._verdict import after, first_to_mend, verdict
 
 _WEAK = "The image predicts nothing of what the spots measured, wherever they are put."
 _NO_OUTLINE = "No place of the array is known to be without a spot."
@@ -137,8 +138,12 @@ def _check_section(
         if isinstance(spots, Spots):
             evidence = gather(picture, spots, random_state=random_state)
     checks += _image_checks(evidence, [one for one in (picture, spots) if isinstance(one, str)], unit, name)
+    mend = mending(evidence, unit[0])
+    if first := first_to_mend(checks):
+        checks = [after(one, first) for one in checks]
+        evidence = replace(evidence, shift=None, outline=None)  # of spots that lie elsewhere
     checks.append(verdict(checks))
-    return checks, _stored(checks, evidence, mending(evidence, unit[0]), unit=unit)
+    return checks, _stored(checks, evidence, mend, unit=unit)
 
 
 def _image_checks(
@@ -149,12 +154,12 @@ def _image_checks(
     why = "; ".join(reasons).capitalize() + "." if reasons else _WEAK
     call = f"hs.pp.align_affine(adata, {{{name!r}: adata.uns['registration'][{slug(name)!r}]['matrix']}})"
     checks = standing_checks(evidence.standing, why, call)
-    turned = [one.check for one in checks if one.ok is False]
+    first = first_to_mend(checks)
     checks.append(counts_check(evidence.by_counts, why))
     for label, shift in (("shift", evidence.shift), ("outline", evidence.outline)):
         reason = _NO_OUTLINE if label == "outline" and not reasons else why
-        if turned:
-            shift, reason = None, f"The {turned[0]} comes first."
+        if first:
+            shift, reason = None, f"The {first} comes first."
         checks.append(shift_check(label, shift, apart, mpp, reason, call))
     return checks
 

@@ -1,6 +1,7 @@
 """One answer from many checks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ._checks_of_array import Check
 from ._placements import AS_LINKED
@@ -27,6 +28,17 @@ def verdict(checks: Sequence[Check]) -> Check:
     if missing:
         return Check("verdict", f"{UNKNOWN}: {missing}", float("nan"), "", FITS, None, _how_to_tell(by_name))
     return Check("verdict", FITS, float("nan"), "", FITS, ok=True, advice=remark)
+
+
+def first_to_mend(checks: Sequence[Check]) -> str:
+    """Check whose mending the others must wait for; empty where there is none."""
+    return next((one.check for one in checks if one.check in ("orientation", "scale") and one.ok is False), "")
+
+
+def after(one: Check, first: str) -> Check:
+    """Take back advice that would lead astray before orientation and scale are mended."""
+    waits = one.ok is not True and one.check in ("pitch", "places", "counts")
+    return replace(one, advice=f"The {first} comes first.") if waits else one
 
 
 def _first(wrong: Sequence[Check]) -> Check:

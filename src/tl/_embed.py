@@ -15,6 +15,7 @@ from ..nn import Model
 from ..nn._data import Batch
 from ..nn._device import choose_device
 from ._loaders import gather, parts
+from ._made_by import made_by
 
 _CHUNK = 8192
 _MODALITIES = {"image": Keys.X_IMAGE, "genes": Keys.X_GENES}
@@ -115,7 +116,7 @@ def _slots(
 
 
 def _check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:
-    trained, found = model.meta["encoders"][modality], encoder_of(adatas, slot)
+    trained, found = model.meta["encoders"][modality], made_by(adatas, slot)
     if trained and found and trained != found:
         fix = "Encode these sections with the encoder of training: its vectors mean something else."
         field = f"{slot.where}[{str(slot)!r}]"
@@ -159,15 +160,3 @@ def _run(model: Model, batch: Batch, modality: str, device: str | None) -> NDArr
     finally:
         model.module.cpu()
     return np.concatenate(out)
-
-
-def encoder_of(adatas: Sequence[AnnData], slot: Slot) -> str | None:
-    """Hash of the encoder that made a slot, by the record; None where it came from elsewhere."""
-    found = {
-        one.uns.get(Keys.RECORD, {}).get(f"{slot.where}.{slot}", {}).get("hashes", {}).get("encoder") for one in adatas
-    }
-    if len(found) > 1:
-        fix = "Encode all sections with one encoder."
-        field = f"{slot.where}[{str(slot)!r}]"
-        raise OptionError(field, found=f"encoders {sorted(map(str, found))}", expected="one for all sections", fix=fix)
-    return found.pop()

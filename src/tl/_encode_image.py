@@ -13,7 +13,7 @@ from .._record import AnnDatas, Targets, write
 from .._sections import section_mpp, sections
 from ._collect import Collector
 from ._feature_cache import FeatureCache
-from ._image_checks import boxes_of, check_image, check_scale, check_small, on_image
+from ._image_checks import boxes_of, check_image, check_places, check_scale, check_small, on_image
 from ._image_encoder import encoder_of
 from ._image_vectors import Section, Work, fill
 from ._tile_stain import check_stain
@@ -173,6 +173,7 @@ def _encode(adata: AnnData, boxes: list[NDArray[np.float64]], work: Work, librar
         rows = rows[ok[rows]]
         if not len(rows):
             continue
+        check_places(adata, name, rows % n, stacked[rows])
         lattice = work.lattice(section_mpp(adata, name)) if work.dense else None
         if lattice is None:
             check_scale(adata, name, [stacked[part] for part in _parts(rows, n)], work.encoder)

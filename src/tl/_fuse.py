@@ -12,8 +12,9 @@ from .._record import AnnDatas, each, plain
 from ..nn import FUSIONS, Model, TrainConfig
 from ..nn._data import Batch
 from ..nn._seed import seeded
-from ._embed import encoder_of, write_vectors
+from ._embed import write_vectors
 from ._loaders import gather, held_out, take
+from ._made_by import made_by
 
 
 def fuse(
@@ -86,7 +87,7 @@ def fuse(
     meta = {
         "sizes": {name: batch[name].shape[1] for name in slots},
         "slots": {name: str(slot) for name, slot in slots.items()},
-        "encoders": {name: encoder_of(sections, slot) for name, slot in slots.items()},
+        "encoders": {name: made_by(sections, slot) for name, slot in slots.items()},
         "train": plain(train),
     }
     model = _trained(config, meta, sections, batch, train, device)

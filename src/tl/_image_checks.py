@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from .._errors import ImageError, OptionError
 from .._keys import Keys, LibraryKeys
-from .._record import require
-from .._sections import metadata, section_mpp
+from .._record import has, require
+from .._sections import metadata, positions, section_mpp
 
 if TYPE_CHECKING:
     from ..io import SlideImage
 
 _OFF_SCALE = 1.25
 _TOO_COARSE = 2.5
+_OFF_PLACE = 0.25  # of a tile's side
 
 
 def boxes_of(adata: AnnData, tiles_key: str) -> NDArray[np.float64]:
@@ -47,6 +48,20 @@ def check_scale(adata: AnnData, name: str, boxes: Sequence[NDArray[np.float64]],
         msg = (
             f"{LibraryKeys.MPP} of section {name!r}: tiles give {encoder.name} {mpp:.2f} um per pixel, it was made for "
             f"{encoder.mpp:g}. Run hs.pp.tile(adata, size_um={encoder.mpp * encoder.size:g}) for that scale."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+
+def check_places(adata: AnnData, name: str, rows: NDArray[np.intp], boxes: NDArray[np.float64]) -> None:
+    """Warn of tiles that do not lie on their spots: they were made before the spots were moved, most likely."""
+    if not has(adata, Keys.SPATIAL):
+        return
+    off = boxes[:, :2] + boxes[:, 2:] / 2 - positions(adata)[rows]
+    far = float(np.nanmedian(np.hypot(*off.T))) if np.isfinite(off).all(axis=1).any() else 0.0
+    if far > _OFF_PLACE * float(np.median(boxes[:, 2])):
+        msg = (
+            f"tiles of section {name!r} lie {far:.0f} pixels from their spots: were the spots moved since? "
+            "Run hs.pp.tile(adata) again."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
 

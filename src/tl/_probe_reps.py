@@ -8,9 +8,10 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import OptionError
+from .._errors import MissingError, OptionError
 from .._keys import Keys, Slot, slots, valid
 from .._record import has, matrix
+from ._made_by import made_by
 from ._probe_folds import Fold, Piece
 
 Encode: TypeAlias = Callable[[AnnData], Any]
@@ -90,6 +91,7 @@ class Source:
     def _slot(self, slot: Slot) -> list[Vectors]:
         parts = [_rows(piece, slot) for piece in self.pieces]
         _one_width(str(slot), parts)
+        made_by([piece.adata for piece in self.pieces], slot)
         empty = np.logical_or.reduce([np.isnan(x).all(axis=0) for x in parts])
         if not empty.any() or empty.all():
             return parts
@@ -100,6 +102,9 @@ class Source:
 
 def _rows(piece: Piece, slot: Slot) -> Vectors:
     """Rows of a slot, NaN where they are flagged as not valid."""
+    if not has(piece.adata, slot) and slot not in slots():
+        found, fix = f"only {sorted(map(str, piece.adata.obsm))}", "Name a slot of obsm."
+        raise MissingError(f"obsm[{str(slot)!r}]", found=found, expected="vectors (n, d)", fix=fix)
     x = matrix(piece.adata, slot)[piece.rows]
     if not has(piece.adata, valid(slot)):
         return x

@@ -144,6 +144,14 @@ def _net(sets: dict[str, list[str]]) -> pd.DataFrame:
     return pd.DataFrame([(s, g) for s, genes in sets.items() for g in genes], columns=["source", "target"])
 
 
+def test_a_method_that_takes_no_weights_says_so() -> None:
+    adata = hs.datasets.toy(n_spots=30)
+    sets = adata.uns["truth"]["gene_sets"]
+    net = pd.DataFrame([(name, gene) for name, genes in sets.items() for gene in genes], columns=["source", "target"])
+    with pytest.warns(UserWarning, match="'ora' takes no weights"):
+        hs.pp.score_pathways(adata, net.assign(weight=-1.0), method="ora")
+
+
 def test_a_decoupler_net_is_taken_with_its_weights() -> None:
     adata, sets = _section()
     net = _net(sets)

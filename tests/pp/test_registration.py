@@ -82,6 +82,20 @@ def test_a_planted_fault_is_caught_named_and_mended(fault: str) -> None:
     assert table(adata).loc[check, "ok"]
 
 
+@pytest.mark.parametrize(("fault", "first"), [("large", "scale"), ("mirror", "orientation")])
+def test_no_advice_leads_away_from_what_comes_first(fault: str, first: str) -> None:
+    adata = toy(random_state=2)
+    found = table(moved(adata, faults(*size(adata), PITCH)[fault]))
+    wrong = found[(found["ok"] == False).fillna(False)]  # noqa: E712
+    assert {first, "verdict"} <= set(wrong.index)
+    assert not wrong["advice"].str.contains("link_image|join counts").any()
+    assert (
+        wrong.loc[~wrong.index.isin([first, "verdict", "handedness", "tissue"]), "advice"]
+        == f"The {first} comes first."
+    ).all()
+    assert "shift" not in adata.uns["registration"]["toy_1"]  # of spots that lie elsewhere
+
+
 def test_a_wrong_scale_is_caught_by_the_pitch_though_positions_fit() -> None:
     adata = toy()
     adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] *= 1.1

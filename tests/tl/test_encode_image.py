@@ -113,7 +113,7 @@ def test_own_encoder_is_used_in_full_batches(tiled: AnnData) -> None:
 
 
 def test_tiles_at_another_scale_warn_with_the_right_size(tiled: AnnData) -> None:
-    tiled.obsm[Keys.TILES][:, 2:] = 80
+    tiled.obsm[Keys.TILES] += [-20, -20, 40, 40]
     with pytest.warns(UserWarning, match=r"1\.00 um per pixel.*made for 0\.5.*size_um=112"):
         hs.tl.encode_image(tiled, "mean_rgb")
 
@@ -251,3 +251,10 @@ def test_encoder_that_returns_other_rows_is_refused(tiled: AnnData, shape: tuple
     encoder.__class__ = type("Odd", (Mean,), {"__call__": lambda self, tiles: np.zeros(shape, dtype=np.float32)})
     with pytest.raises(OptionError, match=r"encoder: found shape .* for 25 tiles"):
         hs.tl.encode_image(tiled, encoder)
+
+
+def test_tiles_that_do_not_lie_on_their_spots_are_warned_of() -> None:
+    adata = _section()
+    adata.obsm[Keys.SPATIAL] = adata.obsm[Keys.SPATIAL] + [25, 0]
+    with pytest.warns(UserWarning, match=r"25 pixels from their spots.*hs\.pp\.tile"):
+        hs.tl.encode_image(adata, "mean_rgb", cache=False)

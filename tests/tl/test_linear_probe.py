@@ -262,8 +262,11 @@ def _with(adatas: list[AnnData], column: str, value: Any) -> list[AnnData]:
         (lambda a: _score(_without(a, "label")), MissingError, r"obs\['label'\]"),
         (lambda a: _score(_with(a, "label", "same")), OptionError, "two or more classes"),
         (lambda a: _score(_with(a, "label", [None] * 81)), OptionError, "324 spots without a label"),
-        (lambda a: _score(_with(a, "label", np.linspace(0, 1, 81))), OptionError, "fractions"),
-        (lambda a: _score(a, use_rep="X_no"), MissingError, "X_no"),
+        (lambda a: _score(_with(a, "label", np.linspace(0, 1, 81))), OptionError, r"numbers \(float64\)"),
+        (lambda a: _score(_with(a, "label", np.arange(81) % 3)), OptionError, r"numbers \(int64\).*astype"),
+        (lambda a: _score(a, drop=("aa",)), OptionError, "drop: found 'aa'"),
+        (lambda a: _score(a, drop=("c", "undetermned")), OptionError, "'undetermned'"),
+        (lambda a: _score(a, use_rep="X_no"), MissingError, r"X_no.*Name a slot of obsm"),
         (lambda a: _score(a, use_rep={}), OptionError, "use_rep: found nothing"),
         (lambda a: _score(a, use_rep={"mine": 3}), OptionError, "'mine': 3"),
         (lambda a: _score(a, use_rep=lambda t: lambda x: x.obsm[REP][:3]), OptionError, r"shape \(3, 6\)"),
@@ -282,6 +285,15 @@ def _with(adatas: list[AnnData], column: str, value: Any) -> list[AnnData]:
 def test_bad_input_is_refused(call: Any, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         call(cohort())
+
+
+@pytest.mark.parametrize("differs", ["encoder", "stain"])
+def test_vectors_that_were_made_in_different_ways_are_refused(differs: str) -> None:
+    sections = [section("P1", "P"), section("Q1", "Q")]
+    for one, hashes in zip(sections, ({"encoder": "e"}, {"encoder": "e", differs: "other"}), strict=True):
+        one.uns["histoscribe"] = {f"obsm.{REP}": {"hashes": hashes}}
+    with pytest.raises(OptionError, match=r"other.*expected one for all sections"):
+        _score(sections)
 
 
 def test_vectors_of_different_width_are_refused() -> None:

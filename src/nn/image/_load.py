@@ -146,6 +146,9 @@ def _loaded(name: str | nn.Module, plain: str | None, options: dict[str, Any], f
         if Path(place).is_dir():
             return _transformers.from_folder(Path(place), options)
         return _from_hub(place, options, transformers=True)
+    if Path(name).is_dir():
+        expected = "a name, or a place with what it is"
+        raise OptionError("encoder", found=f"the folder {name!r}", expected=expected, fix=f"Write 'local-dir:{name}'.")
     if "/" in name:
         fix = f"Write 'hf-hub:{name}' for a repository of Hugging Face, 'local-dir:{name}' for a folder."
         raise OptionError("encoder", found=repr(name), expected="a name, or a place with what it is", fix=fix)
@@ -166,7 +169,7 @@ def _from_hub(place: str, options: Mapping[str, Any], *, transformers: bool = Fa
     revision = revision or (row.revision if row and row.pinned else "")
     wanted = (_transformers.PROCESSOR,) if transformers else ()
     kind = "transformers" if transformers else "local-dir"
-    again = f"call load_encoder({row.name!r}, folder='FOLDER')" if row else f"load '{kind}:FOLDER'"
+    again = f"call hs.nn.load_encoder({row.name!r}, folder='FOLDER')" if row else f"load '{kind}:FOLDER'"
     needed = [("config.json",), WEIGHTS]
     folder = snapshot(repo, needed, revision=revision or None, wanted=wanted, again=again)
     if transformers:

@@ -33,7 +33,9 @@ def from_name(name: str, options: Mapping[str, Any]) -> Loaded:
     if cfg is None:
         raise unknown(name, timm.list_models() + timm.list_pretrained())
     if not cfg.hf_hub_id:
-        fix = "Name one of timm.list_pretrained(), or pass the module itself: load_encoder(timm.create_model(...))."
+        fix = (
+            "Name one of timm.list_pretrained(), or pass the module itself: hs.nn.load_encoder(timm.create_model(...))."
+        )
         raise OptionError("encoder", found=f"{name}: timm has no weights for it", expected="one with weights", fix=fix)
     named = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
     files = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _NATIVE
