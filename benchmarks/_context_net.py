@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from _representations import Encode, Fit, dense, once, rings, section, variable_genes
+from _representations import Encode, Fit, dense, once, rings, variable_genes
 from anndata import AnnData
 from torch import nn
 
@@ -19,11 +19,17 @@ def context_net(seed: int, *, by_scanpy: bool = False) -> Fit:
         genes = variable_genes(train, by_scanpy=by_scanpy)
         inputs = [_tensor(dense(one, genes, centred=True)) for one in train]
         targets = [_tensor(rings(one, x.numpy())[0]) for one, x in zip(train, inputs, strict=True)]
-        key = (str(by_scanpy), *map(section, train))
-        if key not in _epochs:
-            _epochs[key] = _best_epochs(inputs, targets)
+        out = seed % len(train)
+        inside = [k for k in range(len(train)) if k != out]
+        losses = _train(
+            _network(len(genes), seed),
+            torch.cat([inputs[k] for k in inside]),
+            torch.cat([targets[k] for k in inside]),
+            MOST_EPOCHS,
+            held=(inputs[out], targets[out]),
+        )
         network = _network(len(genes), seed)
-        _train(network, torch.cat(inputs), torch.cat(targets), _epochs[key])
+        _train(network, torch.cat(inputs), torch.cat(targets), int(np.argmin(losses)) + 1)
         encoder = network[:-1].eval()
 
         @torch.no_grad()
@@ -33,17 +39,6 @@ def context_net(seed: int, *, by_scanpy: bool = False) -> Fit:
         return encode
 
     return once(fit)
-
-
-_epochs: dict[tuple[str, ...], int] = {}
-
-
-def _best_epochs(inputs: list[torch.Tensor], targets: list[torch.Tensor]) -> int:
-    """Train on all sections but the first, and say after which epoch that was predicted best."""
-    network = _network(inputs[0].shape[1], seed=0)
-    held = inputs[0], targets[0]
-    losses = _train(network, torch.cat(inputs[1:]), torch.cat(targets[1:]), MOST_EPOCHS, held=held)
-    return int(np.argmin(losses)) + 1
 
 
 def _tensor(x: np.ndarray) -> torch.Tensor:

@@ -153,7 +153,7 @@ def _table(rows: dict[str, list[Fit]], probed: pd.DataFrame, domains: pd.DataFra
 
 def measure() -> dict[str, pd.DataFrame] | None:
     """Return the table of representations, the probe by patient and the classes."""
-    with warnings.catch_warnings(), ThreadpoolController().limit(limits=1):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         adatas = _load()
         if adatas is None:
