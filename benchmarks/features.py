@@ -20,7 +20,7 @@ import pandas as pd
 from _slide import picture, write_slide
 from patches import SIDE, SIZE
 
-N, RUNS = 256, 2
+N, RUNS = 256, 1
 
 _HOW = {
     "histoscribe encode_image": """
