@@ -10,6 +10,11 @@ import pandas as pd
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
 NAMES = (
+    "bad_inputs",
+    "invariance",
+    "kills",
+    "fuzz",
+    "offline",
     "her2st_labels",
     "image_to_expression",
     "token_ranks",

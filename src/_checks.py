@@ -1,6 +1,10 @@
 """Checks of what the user passed as an option."""
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ._errors import OptionError
 
@@ -25,9 +29,18 @@ def is_count(value: object, least: int = 1) -> bool:
 
 def is_number(value: object, low: float, high: float = float("inf")) -> bool:
     """Whether a value is a finite number within bounds, both included."""
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and low <= value <= high
-    )
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value) and low <= value <= high
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def numbers(field: str, value: Any, *, fix: str = "Pass an array of numbers.") -> NDArray[np.float64]:
+    """Return an array of float64, or refuse what can't be one."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        found = f"{type(value).__name__} ({error})"
+        raise OptionError(field, found=found, expected="numbers", fix=fix) from error

@@ -1,37 +1,40 @@
 """Raw counts of an AnnData: found, checked, never guessed."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from ._errors import CountsError, GenesError
 from ._keys import Keys
 
 _AT_ONCE = 1 << 16  # values checked at a time: they stay in the cache
+_SHOWN = 3
+_LOGGED = 20  # log1p of counts per 10,000 stays below 9.3
+_SAME_TOTAL = 1e-3
 
 
 def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
     """Return the counts as CSR, from ``layer``, else ``layers["counts"]``, else ``X`` if that holds counts.
 
+    Fractions in a layer that is said to hold counts (ambient-corrected ones) are used with a warning; in ``X`` they
+    are an error.
+
     Raises
     ------
     CountsError
-        The matrix is missing, negative, not finite or log-normalised.
+        The matrix is missing, broken, negative, not finite, normalised or log-normalised.
     GenesError
         Gene names are not unique, or there are no genes.
     """
     name, values = _find(adata, layer)
     _check_genes(adata)
-    if sp.issparse(values) and values.format == "coo":
-        raise CountsError(name, found="a COO matrix", expected="csr or csc", fix="Convert it: .tocsr().")
-    if values.dtype == np.float16:  # sums overflow at 65,504
-        raise CountsError(name, found="float16", expected="a type whose sums do not overflow", fix="Use float32.")
-    counts = sp.csr_matrix(values)  # shares the arrays of what is csr already
-    _check_values(adata, name, counts.data)
+    counts = _as_csr(adata, name, values)
+    _check_values(adata, name, counts)
     if not counts.has_canonical_format:  # a gene twice in a row counts as its sum
         counts = counts.copy()
         counts.sum_duplicates()
@@ -53,27 +56,87 @@ def _check_genes(adata: AnnData) -> None:
     names = adata.var_names
     if not names.is_unique:
         twice = list(names[names.duplicated()].unique()[:5])
-        fix = "Run adata.var_names_make_unique()."
+        fix = "Sum these columns if they measure one gene, else run adata.var_names_make_unique()."
         raise GenesError("var_names", found=f"duplicates such as {twice}", expected="unique gene names", fix=fix)
 
 
-def _check_values(adata: AnnData, name: str, values: np.ndarray) -> None:
-    fix = "Keep the raw counts in adata.layers['counts'], or name their layer with layer=."
-    low, high, whole = _extent(values)
+def _as_csr(adata: AnnData, name: str, values: Any) -> sp.csr_matrix:
+    """Return the matrix as CSR; what is CSR already is shared, booleans are read as bytes."""
+    expected = "numbers in a csr or csc matrix or a numpy array"
+    if values is None:
+        raise CountsError(name, found="nothing", expected=expected, fix=_keep(adata))
+    if isinstance(values, np.ma.MaskedArray) or not (isinstance(values, np.ndarray) or sp.issparse(values)):
+        kind = f"{type(values).__module__.partition('.')[0]} {type(values).__name__}"
+        fix = f"Load it: adata.{name} = adata.{name}.compute() for dask, .filled(0) for a masked array."
+        raise CountsError(name, found=f"a {kind}", expected=expected, fix=fix)
+    if sp.issparse(values) and values.format not in ("csr", "csc"):
+        fix = f"Convert it: adata.{name} = adata.{name}.tocsr()."
+        raise CountsError(name, found=f"a {values.format.upper()} matrix", expected="csr or csc", fix=fix)
+    if values.dtype == np.float16:  # sums overflow at 65,504
+        raise CountsError(name, found="float16", expected="a type whose sums do not overflow", fix="Use float32.")
+    if values.dtype.kind not in "uifb" or values.dtype.itemsize > 8:
+        fix = f"Convert it: adata.{name} = adata.{name}.astype('float32')."
+        raise CountsError(name, found=f"values of type {values.dtype}", expected=expected, fix=fix)
+    counts = sp.csr_matrix(values)
+    _check_indices(name, counts)
+    if counts.dtype == np.bool_:  # True + True is True
+        counts = sp.csr_matrix((counts.data.view(np.uint8), counts.indices, counts.indptr), shape=counts.shape)
+    return counts
+
+
+def _check_indices(name: str, counts: sp.csr_matrix) -> None:
+    """Refuse a matrix whose indices lead outside it: 32-bit ones wrap above 2^31 values, and compiled loops don't look."""
+    starts, columns = counts.indptr, counts.indices
+    inside = not columns.size or (columns.min() >= 0 and columns.max() < counts.shape[1])
+    if not inside or (np.diff(starts) < 0).any():
+        found = "row starts that go back" if inside else "columns outside the matrix"
+        fix = "Read the file again, with 64-bit indices where it has more than 2^31 values."
+        raise CountsError(name, found=f"a broken sparse matrix, with {found}", expected="a whole one", fix=fix)
+
+
+def _check_values(adata: AnnData, name: str, counts: sp.csr_matrix) -> None:
+    low, high, whole = _extent(counts.data)
     if not np.isfinite([low, high]).all():
-        bad = sum(int((~np.isfinite(block)).sum()) for block in _blocks(values))
-        raise CountsError(name, found=f"{bad} NaN or infinite values", expected="counts", fix=fix)
+        found = _first(adata, counts, lambda block: ~np.isfinite(block), "NaN or infinite values")
+        raise CountsError(name, found=found, expected="counts", fix=_keep(adata))
     if low < 0:
-        raise CountsError(name, found=f"negative values (down to {low:.3g})", expected="counts", fix=fix)
+        found = f"{_first(adata, counts, lambda block: block < 0, 'negative values')} (down to {low:.3g})"
+        raise CountsError(name, found=found, expected="counts", fix=_keep(adata))
     if whole:
         return
-    if "log1p" in adata.uns or high < 20:
-        found = "fractions that look log-normalised"
-        raise CountsError(name, found=found, expected="raw counts", fix=f"{fix} (layers: {list(adata.layers)})")
-    warnings.warn(f"{name} holds fractions; they are used as counts (ambient-corrected?)", UserWarning, stacklevel=3)
+    kind = _kind(adata, name, counts, high)
+    if kind is not None:
+        raise CountsError(name, found=f"fractions {kind}", expected="raw counts", fix=_keep(adata))
+    warnings.warn(f"{name} holds fractions; they are used as counts (ambient-corrected?)", UserWarning, stacklevel=4)
 
 
-def _extent(values: np.ndarray) -> tuple[float, float, bool]:
+def _kind(adata: AnnData, name: str, counts: sp.csr_matrix, high: float) -> str | None:
+    """Say what fractions must be if they are no counts; None for those that may be corrected counts."""
+    if high < _LOGGED or (name == "X" and "log1p" in adata.uns):
+        return "that look log-normalised"
+    totals = np.asarray(counts.sum(axis=1)).ravel()
+    totals = totals[totals > 0]
+    if len(totals) > 1 and np.ptp(totals) <= _SAME_TOTAL * totals.max():
+        return f"that sum to {totals[0]:.4g} in every spot, as normalised values do"
+    return "that nobody calls counts" if name == "X" else None
+
+
+def _keep(adata: AnnData) -> str:
+    layers = list(adata.layers)
+    return f"Keep the raw counts in adata.layers['counts'], or name their layer with layer= (layers: {layers})."
+
+
+def _first(adata: AnnData, counts: sp.csr_matrix, wrong: Callable[[NDArray[Any]], NDArray[np.bool_]], what: str) -> str:
+    """Count the wrong values, and name the first of them by spot and gene."""
+    blocks = enumerate(_blocks(counts.data))
+    at = np.concatenate([k * _AT_ONCE + np.flatnonzero(wrong(block)) for k, block in blocks])
+    rows = np.searchsorted(counts.indptr, at[:_SHOWN], side="right") - 1
+    spots, genes = adata.obs_names[rows], adata.var_names[counts.indices[at[:_SHOWN]]]
+    shown = [f"{s}, {g}: {v:g}" for s, g, v in zip(spots, genes, counts.data[at[:_SHOWN]], strict=True)]
+    return f"{len(at)} {what}, first at {'; '.join(shown)}"
+
+
+def _extent(values: NDArray[Any]) -> tuple[float, float, bool]:
     """Smallest and largest value (NaN if there is one), and whether all are whole numbers; without a copy of them."""
     lows, highs, whole = [0.0], [0.0], True
     for block in _blocks(values):
@@ -83,5 +146,5 @@ def _extent(values: np.ndarray) -> tuple[float, float, bool]:
     return float(np.min(lows)), float(np.max(highs)), whole
 
 
-def _blocks(values: np.ndarray) -> Iterator[np.ndarray]:
+def _blocks(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (values[start : start + _AT_ONCE] for start in range(0, values.size, _AT_ONCE))

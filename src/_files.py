@@ -5,19 +5,21 @@ import hashlib
 import os
 import socket
 import threading
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from ._atomic import atomic as atomic
+from ._atomic import atomic_folder as atomic_folder
+from ._atomic import recover as recover
 from ._errors import FileError, OfflineError
 from ._settings import settings
 
 DATA_VARIABLE = "HISTOSCRIBE_DATA"
 _CONNECT_S = 1.5
+_STALLED_S = 30  # without a byte
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,6 @@ class Remote:
     name: str
     sha256: str
     url: str
-
-
-@contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; it takes the place of ``path`` once the block has ended well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def sha256(path: str | Path) -> str:
@@ -73,7 +60,7 @@ def _checked(path: Path, remote: Remote) -> Path:
 
 def _local(folder: Path, remote: Remote) -> Path | None:
     for path in (folder / remote.name, folder / f"{remote.name}.gz"):
-        if path.is_file():
+        if os.path.isfile(path):  # pathlib's own raises on names that are too long
             return _checked(path, remote)
     return None
 
@@ -86,33 +73,43 @@ def fetch(remote: Remote) -> Path:
     FileError
         The content is not the expected one.
     OfflineError
-        It is on neither place and there is no network; known in under two seconds.
+        It is on neither place and there is no network, known in under two seconds, or the network stalls.
     """
-    named = os.environ.get(DATA_VARIABLE)
-    cache = settings.cache_dir / "data"
+    return find(remote) or _download(remote, settings.cache_dir / "data" / remote.name)
+
+
+def find(remote: Remote) -> Path | None:
+    """Path of a data file that is on disk, checked; None where it is not."""
+    named, cache = os.environ.get(DATA_VARIABLE), settings.cache_dir / "data"
     for folder in (Path(named), cache) if named else (cache,):
         if path := _local(folder, remote):
             return path
-    return _download(remote, cache / remote.name)
+    return None
+
+
+def elsewhere(remotes: Iterable[Remote]) -> str:
+    """Say what to do where there is no network."""
+    commands = "; ".join(f"curl --create-dirs -Lo {one.name} {one.url}" for one in remotes)
+    place = settings.cache_dir / "data"
+    return f"Where there is a network run: {commands}. Copy what they wrote into {place}, or set {DATA_VARIABLE} to its folder."
 
 
 def _download(remote: Remote, path: Path) -> Path:
     if not online(remote.url):
         raise _offline(remote, path, "no network")
     import pooch
+    import requests
 
-    # pooch downloads beside the target, checks the hash and renames.
-    downloader = pooch.HTTPDownloader(progressbar=settings.progress and settings.verbosity > 0, timeout=30)
-    try:
-        pooch.retrieve(
-            remote.url, known_hash=f"sha256:{remote.sha256}", fname=path.name, path=path.parent, downloader=downloader
-        )
-    except OSError as error:  # what requests raises is an OSError
-        raise _offline(remote, path, str(error)) from error
-    except ValueError as error:
-        raise FileError(
-            remote.url, found=str(error), expected=f"sha256 {remote.sha256}", fix="Try again later."
-        ) from error
+    show = settings.progress and settings.verbosity > 0
+    download = pooch.HTTPDownloader(progressbar=show, timeout=_STALLED_S)
+    with atomic(path) as beside:
+        try:
+            download(remote.url, str(beside), None)
+        except requests.RequestException as error:
+            raise _offline(remote, path, str(error)) from error
+        if (found := sha256(beside)) != remote.sha256:
+            expected = f"sha256 {remote.sha256}"
+            raise FileError(remote.url, found=f"sha256 {found}", expected=expected, fix="Try again later.")
     return path
 
 
@@ -122,7 +119,7 @@ def _offline(remote: Remote, path: Path, found: str) -> OfflineError:
         remote.name,
         found=f"{found}; not in {DATA_VARIABLE} ({named or 'not set'}) nor in {path}",
         expected="the file on disk, or a network",
-        fix=f"Download {remote.url} on another machine to that path, or set {DATA_VARIABLE} to a folder that has it.",
+        fix=elsewhere([remote]),
     )
 
 
@@ -131,14 +128,17 @@ def online(url: str) -> bool:
     if os.environ.get("HISTOSCRIBE_OFFLINE", "0") not in ("", "0"):
         return False
     target = urlsplit(url)
-    proxy = urlsplit(getproxies().get(target.scheme, ""))
-    host, port = (proxy.hostname, proxy.port or 80) if proxy.hostname else (target.hostname, target.port or 443)
+    try:
+        proxy = urlsplit(getproxies().get(target.scheme, ""))
+        host, port = (proxy.hostname, proxy.port or 80) if proxy.hostname else (target.hostname, target.port or 443)
+    except ValueError:  # a proxy without a port that is a number
+        return False
     reached = threading.Event()
 
     def connect() -> None:
         try:
             socket.create_connection((host, port), timeout=_CONNECT_S).close()
-        except OSError:
+        except (OSError, UnicodeError):  # names may be too long, too
             return
         reached.set()
 

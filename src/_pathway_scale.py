@@ -4,13 +4,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import GenesError
+from ._types import check_types
 
+_MOST = 1e300  # above, a weight is no number that can be reckoned with
 Net: TypeAlias = dict[str, dict[str, float]]  # set → gene → weight
 
 
@@ -58,12 +60,27 @@ class PathwayScale:
         return f"PathwayScale({self.name}: {len(self.net)} sets by {self.method}, {len(self.genes):,} genes, {self.n_spots:,} spots)"
 
     def __post_init__(self) -> None:
+        check_types(PathwayScale, vars(self))
         g, levels = len(self.genes), len(self.depths)
         wanted = {"means": (g,), "sds": (g,)} | dict.fromkeys(("score_means", "score_sds"), (levels, len(self.net)))
         for field, shape in wanted.items():
             if getattr(self, field).shape != shape:
                 found = f"shape {getattr(self, field).shape}"
                 raise GenesError(f"PathwayScale.{field}", found=found, expected=str(shape), fix="Fit it anew.")
+        sound = {
+            "sds": np.isfinite(self.sds).all() and (self.sds > 0).all(),
+            "means": np.isfinite(self.means).all(),
+            "depths": levels > 0 and np.isfinite(self.depths).all() and (np.diff(self.depths, prepend=0) > 0).all(),
+            "score_means": not np.isinf(self.score_means).any(),
+            "score_sds": not np.isinf(self.score_sds).any() and not (self.score_sds <= 0).any(),
+            "genes": len(set(self.genes)) == g,
+            "min_genes": type(self.min_genes) is int and self.min_genes > 0,
+            "n_spots": type(self.n_spots) is int and self.n_spots > 0,
+        }
+        for field, ok in sound.items():
+            if not ok:
+                found, fix = str(getattr(self, field))[:80], "Fit it anew."
+                raise GenesError(f"PathwayScale.{field}", found=found, expected="what a fit gives", fix=fix)
 
     def standardize(
         self, scores: NDArray[np.floating], depth: NDArray[np.float64], *, columns: NDArray[np.bool_]
@@ -104,11 +121,28 @@ class PathwayScale:
     @classmethod
     def from_json(cls, text: str) -> "PathwayScale":
         """Read what :meth:`to_json` wrote."""
-        values = json.loads(text)
-        missing = sorted(set(cls.__dataclass_fields__) - set(values if isinstance(values, dict) else ()))
-        if missing:
-            fix = "Pass what PathwayScale.to_json wrote."
-            raise GenesError("text", found=f"no {missing}", expected="a pathway scale as JSON", fix=fix)
-        arrays = ("means", "sds", "depths", "score_means", "score_sds")
-        values |= {name: np.array(values[name], dtype=np.float64) for name in arrays}
-        return cls(**{**values, "genes": tuple(values["genes"])})
+        fix = "Pass what PathwayScale.to_json wrote."
+        try:
+            return cls(**_fields(json.loads(text), list(cls.__dataclass_fields__)))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            if isinstance(error, GenesError):
+                raise
+            raise GenesError("text", found=repr(error)[:200], expected="a pathway scale as JSON", fix=fix) from error
+
+
+def _fields(held: Any, names: list[str]) -> dict[str, Any]:
+    """Return what a scale is made of, from parsed JSON."""
+    missing = sorted(set(names) - set(held if isinstance(held, dict) else ()))
+    if missing:
+        raise KeyError(f"no {missing}")
+    texts = [held["name"], held["method"], *held["genes"]]
+    weights = [weight for genes in held["net"].values() for weight in genes.values()]
+    if not all(isinstance(one, str) for one in texts) or not all(_is_weight(one) for one in weights):
+        raise TypeError("names that are no text, or weights that are no numbers")
+    arrays = ("means", "sds", "depths", "score_means", "score_sds")
+    numbers = {name: np.array(held[name], dtype=np.float64) for name in arrays}
+    return {**held, **numbers, "genes": tuple(held["genes"])}
+
+
+def _is_weight(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _MOST

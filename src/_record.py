@@ -1,6 +1,7 @@
 """The only ways into and out of an AnnData's slots: require() and write(), which also records how."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, is_dataclass
 from importlib.metadata import version
@@ -13,8 +14,11 @@ from anndata import AnnData
 
 from ._errors import HistoscribeError, MissingError, OptionError
 from ._keys import Keys, Slot, slots, slug
+from ._signals import undisturbed
 
 AnnDatas: TypeAlias = AnnData | Sequence[AnnData]
+
+_log = logging.getLogger("histoscribe")
 
 
 class Targets:
@@ -83,6 +87,11 @@ def require(adata: AnnData, slot: Slot) -> Any:
 
 
 def _how_to_fill(slot: Slot) -> str:
+    if slot == Keys.SPATIAL:
+        return "Put x and y there, in full-resolution pixels, or read the section with hs.io."
+    if slot == Keys.LIBRARIES:
+        fix = "Read the section with hs.io, or link it: hs.io.link_image(adata, path, mpp=...)."
+        return f"{fix} anndata.concat drops it unless you pass uns_merge='unique'."
     if slot.writer.split(",")[0] == "io":
         return "Read the section with hs.io, or link it: hs.io.link_image(adata, path, mpp=...)."
     return f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot."
@@ -130,6 +139,7 @@ def write(
     """
     for slot in outputs:
         _check_free(slot, by)
+    _log_foreign(adata, outputs, by)
     ready = {slot: _fitting(adata, slot, value) for slot, value in outputs.items()}
     entry = {
         "by": by,
@@ -140,7 +150,8 @@ def write(
     }
     records = {**adata.uns.get(Keys.RECORD, {}), **{f"{slot.where}.{slug(slot)}": deepcopy(entry) for slot in ready}}
     changes = [(slot.where, slug(slot), value) for slot, value in ready.items()]
-    _all_or_nothing(adata, [*changes, (Keys.RECORD.where, str(Keys.RECORD), records)])
+    changes.append((Keys.RECORD.where, str(Keys.RECORD), records))
+    undisturbed(lambda: _all_or_nothing(adata, changes))
 
 
 def _check_free(slot: Slot, by: str) -> None:
@@ -153,6 +164,19 @@ def _check_free(slot: Slot, by: str) -> None:
             raise OptionError(
                 "key_added", found=f"{str(slot)!r}, {found}", expected="a name of its own", fix="Choose another."
             )
+
+
+def _log_foreign(adata: AnnData, outputs: Iterable[Slot], by: str) -> None:
+    """Say which slots held what histoscribe did not write: they are replaced, as scanpy does."""
+    known = adata.uns.get(Keys.RECORD, {})
+    foreign = [f"{slot.where}[{slug(slot)!r}]" for slot in outputs if _is_foreign(adata, slot, known)]
+    if foreign and by.startswith(("pp.", "tl.")):
+        _log.warning("%s replaces %s, which histoscribe did not write", by, ", ".join(foreign))
+
+
+def _is_foreign(adata: AnnData, slot: Slot, known: Mapping[str, Any]) -> bool:
+    shared = slot in (Keys.LIBRARIES, Keys.SPATIAL)  # added to, or moved with a copy kept
+    return not shared and slug(slot) in getattr(adata, slot.where) and f"{slot.where}.{slug(slot)}" not in known
 
 
 def _all_or_nothing(adata: AnnData, changes: list[tuple[str, str, Any]]) -> None:

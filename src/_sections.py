@@ -1,6 +1,6 @@
 """Sections of an AnnData: their rows, positions, scale and linked image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,15 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from ._errors import MissingError, OptionError, ScaleError
+from ._errors import ImageError, MissingError, OptionError, ScaleError
 from ._keys import Keys, LibraryKeys
 from ._record import require
 from ._units import check_mpp, spacing, to_um
+
+_LEAST_INSIDE = 0.5  # of the spots; some may stick out over the border
+_BORDER_PX = 1.0  # sizes and scales of pictures are rounded
+_GAIN = 0.05  # of the spots, by which swapped axes must fit better: a few at the border prove nothing
+_PICTURES = {LibraryKeys.HIRES: LibraryKeys.HIRES_SCALE, LibraryKeys.LOWRES: LibraryKeys.LOWRES_SCALE}
 
 
 def sections(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> dict[str, NDArray[np.intp]]:
@@ -25,8 +30,13 @@ def sections(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> dict[str, ND
                 expected="a section for every row",
                 fix="Fill them in.",
             )
-        groups = {str(name): np.flatnonzero(column == name) for name in column.cat.categories}
-        return {name: rows for name, rows in groups.items() if len(rows)}
+        column = column.cat.remove_unused_categories()
+        names = [str(name) for name in column.cat.categories]
+        if len(set(names)) < len(names):  # 1 and "1"
+            fix = f"Make it text: adata.obs[{str(library_key)!r}] = adata.obs[{str(library_key)!r}].astype(str)."
+            expected = "names that differ as text"
+            raise OptionError(f"obs[{str(library_key)!r}]", found=f"{names}", expected=expected, fix=fix)
+        return {name: np.flatnonzero(column.cat.codes == code) for code, name in enumerate(names)}
     named = list(adata.uns.get(Keys.LIBRARIES, {}))
     if len(named) > 1 or library_key != Keys.LIBRARY_ID:
         raise MissingError(
@@ -61,8 +71,77 @@ def positions(adata: AnnData) -> NDArray[np.float64]:
     xy = require(adata, Keys.SPATIAL)
     xy = np.asarray(xy.to_numpy() if isinstance(xy, pd.DataFrame) else xy)
     if xy.ndim != 2 or xy.shape[1] != 2:
-        raise OptionError("obsm['spatial']", found=f"shape {xy.shape}", expected="(n, 2)", fix="Keep x and y only.")
-    return xy.astype(np.float64)  # unsigned integers would wrap at the first subtraction
+        fix = "Keep x and y only: adata.obsm['spatial'] = adata.obsm['spatial'][:, :2]."
+        raise OptionError("obsm['spatial']", found=f"shape {xy.shape}", expected="(n, 2)", fix=fix)
+    try:
+        return xy.astype(np.float64)  # unsigned integers would wrap at the first subtraction
+    except (TypeError, ValueError) as error:
+        fix = "Convert them: adata.obsm['spatial'] = adata.obsm['spatial'].astype(float)."
+        raise OptionError("obsm['spatial']", found=f"values of type {xy.dtype}", expected="numbers", fix=fix) from error
+
+
+def check_placed(xy: NDArray[np.float64]) -> None:
+    """Refuse positions that are missing, where every spot needs one."""
+    missing = int((~np.isfinite(xy).all(axis=1)).sum())
+    if missing:
+        fix = "Leave these spots out: adata = adata[np.isfinite(adata.obsm['spatial']).all(axis=1)].copy()."
+        raise OptionError("obsm['spatial']", found=f"{missing} spots without a position", expected="numbers", fix=fix)
+
+
+def check_places(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> None:
+    """Refuse positions beside their section's image: swapped axes, a wrong scale factor, another section's image."""
+    for error in misplaced(adata, library_key):
+        raise error
+
+
+def misplaced(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> Iterator[ImageError]:
+    """Yield what is wrong with each section whose spots lie beside its image.
+
+    The image is as large as the small picture of the section and its scale factor say; nothing is opened.
+    """
+    xy = positions(adata)
+    for name, rows in sections(adata, library_key).items():
+        placed = xy[rows][np.isfinite(xy[rows]).all(axis=1)]
+        sizes = _sizes(adata, name)
+        if not sizes or not len(placed):
+            continue
+        # Small pictures may contradict each other: one that the spots fit is enough.
+        where, size = max(sizes.items(), key=lambda item: share_inside(placed, *item[1]))
+        inside, swapped = share_inside(placed, *size), share_inside(placed[:, ::-1], *size)
+        if inside >= _LEAST_INSIDE and swapped <= inside + _GAIN:
+            continue
+        (x0, y0), (x1, y1) = placed.min(axis=0), placed.max(axis=0)
+        fix = f"Correct that scale factor, or the image: hs.io.link_image(adata, image, library_id={name!r})."
+        yield ImageError(
+            f"obsm['spatial'] of section {name!r}",
+            found=f"{inside:.0%} of {len(placed)} spots inside the image (x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f})",
+            expected=f"positions within {size[0]:.0f} x {size[1]:.0f} full-resolution pixels, by {where}",
+            fix=swapped_hint(swapped) if swapped > inside + _GAIN else fix,
+        )
+
+
+def swapped_hint(share: float) -> str:
+    """Say that x and y are swapped: exchanged, this share of the spots falls inside the image."""
+    call = "adata.obsm['spatial'] = adata.obsm['spatial'][:, ::-1]."
+    return f"x and y appear swapped: exchanged, {share:.0%} fall inside. Exchange them: {call}"
+
+
+def share_inside(xy: NDArray[np.float64], width: float, height: float) -> float:
+    """Share of positions in an image; its border counts."""
+    return float(((xy >= -_BORDER_PX) & (xy <= np.add((width, height), _BORDER_PX))).all(axis=1).mean())
+
+
+def _sizes(adata: AnnData, name: str) -> dict[str, tuple[float, float]]:
+    """Width and height of a section's image in full-resolution pixels, by each small picture that says it."""
+    entry = adata.uns.get(Keys.LIBRARIES, {}).get(name, {})
+    pictures, factors = entry.get(LibraryKeys.IMAGES, {}), entry.get(LibraryKeys.SCALEFACTORS, {})
+    sizes = {}
+    for key, factor in _PICTURES.items():
+        scale = factors.get(factor)
+        if key in pictures and isinstance(scale, (int, float, np.number)) and 0 < scale < np.inf:
+            height, width = np.shape(pictures[key])[:2]
+            sizes[f"images[{key!r}] and scalefactors[{factor!r}]"] = float(width / scale), float(height / scale)
+    return sizes
 
 
 def section_mpp(adata: AnnData, library_id: str) -> float:

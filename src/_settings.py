@@ -45,15 +45,26 @@ class Settings:
         known = [f.name for f in fields(self)]
         if name not in known:
             raise OptionError("settings", found=repr(name), expected=f"one of {known}", fix="Check the spelling.")
-        if name == "precision" and value not in _PRECISIONS:
+        if name == "precision" and value not in list(_PRECISIONS):
             raise OptionError(
                 "settings.precision", found=repr(value), expected=f"one of {_PRECISIONS}", fix="Set one of these."
             )
-        if name == "verbosity" and value not in range(4):
-            raise OptionError("settings.verbosity", found=repr(value), expected="0, 1, 2 or 3", fix="Set one of these.")
+        _check(name, value)
         super().__setattr__(name, Path(value) if name == "cache_dir" else value)
         if name == "verbosity":
             _set_level(value)
+
+
+def _check(name: str, value: Any) -> None:
+    kinds: dict[str, tuple[bool, str]] = {
+        "device": (value is None or isinstance(value, str), "the name of a torch device, or None"),
+        "progress": (isinstance(value, bool), "True or False"),
+        "verbosity": (type(value) is int and value in range(4), "0, 1, 2 or 3"),
+        "cache_dir": (isinstance(value, (str, Path)) and "\0" not in str(value), "the path of a folder"),
+    }
+    ok, expected = kinds.get(name, (True, ""))
+    if not ok:
+        raise OptionError(f"settings.{name}", found=repr(value), expected=expected, fix=f"Set it to {expected}.")
 
 
 def _set_level(verbosity: int) -> None:

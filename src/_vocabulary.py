@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import GenesError
+from ._types import check_types
 
 PAD, MASK, CLS = 0, 1, 2
 FIRST_GENE = 30  # ids 3-29 are reserved
@@ -40,6 +41,7 @@ class Vocabulary:
     shares: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
+        check_types(Vocabulary, vars(self))
         n = len(self.genes)
         if len(set(self.genes)) != n:
             raise GenesError(
@@ -51,8 +53,8 @@ class Vocabulary:
         columns = {"means": self.means, "n_nonzero": self.n_nonzero, "shares": self.shares}
         for name, values in columns.items():
             least = 0 if name == "n_nonzero" else np.nextafter(0, 1)
-            if values is not None and (values.shape != (n,) or not (values >= least).all()):
-                found = f"shape {values.shape}, smallest {values.min(initial=np.inf):.3g}"
+            if values is not None and (values.shape != (n,) or not ((values >= least) & np.isfinite(values)).all()):
+                found = f"shape {values.shape}, smallest {values.astype(float).min(initial=np.inf):.3g}"
                 expected = f"{n} positive numbers"
                 raise GenesError(f"Vocabulary.{name}", found=found, expected=expected, fix="Fit it anew.")
 
@@ -95,15 +97,29 @@ class Vocabulary:
     @classmethod
     def from_json(cls, text: str) -> "Vocabulary":
         """Read what :meth:`to_json` wrote, without shares too, as histoscribe 0.1.0 did."""
-        columns = json.loads(text)
-        missing = {"genes", "means", "n_nonzero"} - set(columns if isinstance(columns, dict) else ())
-        if missing:
-            fix = "Pass what Vocabulary.to_json wrote."
-            raise GenesError("text", found=f"no {sorted(missing)}", expected="a vocabulary as JSON", fix=fix)
-        shares = columns.get("shares")
-        return cls(
-            tuple(columns["genes"]),
-            np.array(columns["means"], dtype=np.float64),
-            np.array(columns["n_nonzero"], dtype=np.int64),
-            None if shares is None else np.array(shares, dtype=np.float64),
-        )
+        fix = "Pass what Vocabulary.to_json wrote."
+        try:
+            return cls(**_columns(json.loads(text)))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            if isinstance(error, GenesError):
+                raise
+            raise GenesError("text", found=repr(error)[:200], expected="a vocabulary as JSON", fix=fix) from error
+
+
+def _columns(held: Any) -> dict[str, Any]:
+    """Return what a vocabulary is made of, from parsed JSON."""
+    missing = {"genes", "means", "n_nonzero"} - set(held if isinstance(held, dict) else ())
+    if missing:
+        raise KeyError(f"no {sorted(missing)}")
+    genes, shares = held["genes"], held.get("shares")
+    if not isinstance(genes, list) or not all(isinstance(gene, str) for gene in genes):
+        raise TypeError("genes that are no names")
+    n_nonzero = np.array(held["n_nonzero"], dtype=np.float64)
+    if not (np.abs(n_nonzero) < 2**53).all() or (n_nonzero != np.rint(n_nonzero)).any():
+        raise ValueError("n_nonzero that are no whole numbers")
+    return {
+        "genes": tuple(genes),
+        "means": np.array(held["means"], dtype=np.float64),
+        "n_nonzero": n_nonzero.astype(np.int64),
+        "shares": None if shares is None else np.array(shares, dtype=np.float64),
+    }

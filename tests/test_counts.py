@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from anndata import AnnData
 
-from histoscribe._counts import raw_counts
+from histoscribe._counts import _as_csr, raw_counts
 from histoscribe._errors import CountsError
 
 
@@ -47,3 +47,8 @@ def test_entries_given_twice_are_summed_in_a_copy() -> None:
     assert raw_counts(adata).toarray().tolist() == [[0, 3], [4, 0]]
     assert raw_counts(adata).nnz == 2
     assert adata.layers["counts"].nnz == 3
+
+
+def test_a_matrix_in_coordinates_is_refused() -> None:
+    with pytest.raises(CountsError, match=r"a COO matrix; expected csr or csc\. .*adata\.X = adata\.X\.tocsr\(\)"):
+        _as_csr(_adata(np.ones((2, 2))), "X", sp.coo_matrix(np.ones((2, 2))))

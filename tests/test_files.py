@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from histoscribe import _atomic, _files
+from histoscribe._atomic import atomic_folder
 from histoscribe._errors import FileError, OfflineError
 from histoscribe._files import Remote, atomic, fetch, online, sha256
 from histoscribe._settings import settings
@@ -105,3 +107,126 @@ def test_download_checks_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             fetch(Remote("set/other.tsv", "0" * 64, url))
         assert not (settings.cache_dir / "data/set/other.tsv").exists()
         server.shutdown()
+
+
+def _litter(path: Path, host: str, pid: int, age_s: float = 0) -> Path:
+    left = path.with_name(f".{path.stem}.{host}-{pid}-abcdef{path.suffix}")
+    left.write_bytes(b"half")
+    os.utime(left, (time.time() - age_s,) * 2)
+    return left
+
+
+def _dead() -> int:
+    """Number of a process that has ended."""
+    import subprocess
+    import sys
+
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_litter_of_killed_writes_goes_at_the_next_write_and_that_of_living_ones_stays(
+    tmp_path: Path, folder: bool
+) -> None:
+    path = tmp_path / "x.ome.tif"
+    gone = [_litter(path, _atomic._HOST, _dead()), _litter(path, "0a1b2c", os.getppid(), 2 * 86400)]
+    kept = [
+        _litter(path, _atomic._HOST, os.getppid()),
+        _litter(path, "0a1b2d", 1),
+        _litter(tmp_path / "y.tif", "0a1b2c", 1),
+    ]
+    (tmp_path / ".x.ome.notes.tif").write_text("the user's own")
+    if folder:
+        with atomic_folder(path) as beside:
+            (beside / "a").write_bytes(b"new")
+    else:
+        with atomic(path) as beside:
+            beside.write_bytes(b"new")
+    assert not any(one.exists() for one in gone)
+    assert all(one.exists() for one in kept)
+    assert len(os.listdir(tmp_path)) == len(kept) + 2
+
+
+def test_two_writes_of_one_process_do_not_take_each_other_for_litter(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with atomic(path) as first:
+        first.write_bytes(b"first")
+        with atomic(path) as second:
+            second.write_bytes(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "real")
+    with atomic(tmp_path / "link") as beside:
+        beside.write_bytes(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "real").read_bytes() == b"new"
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    old = os.umask(0o002)
+    try:
+        with atomic(tmp_path / "group" / "x") as beside:
+            beside.write_bytes(b"new")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "group" / "x").stat().st_mode & 0o777 == 0o664
+    assert (tmp_path / "group").stat().st_mode & 0o777 == 0o775
+
+
+def test_fault_of_what_is_read_is_not_taken_for_one_of_writing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="source"), atomic(tmp_path / "there" / "x"):
+        (tmp_path / "source").read_bytes()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_interrupted_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
+    import pooch
+
+    def half(self: object, url: str, path: str, _: object) -> None:
+        Path(path).write_bytes(CONTENT[:2])
+        raise error(28, "No space left on device")
+
+    monkeypatch.delenv("HISTOSCRIBE_DATA", raising=False)
+    monkeypatch.setattr(_files, "online", lambda _: True)
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", half)
+    with pytest.raises(KeyboardInterrupt if error is KeyboardInterrupt else FileError):
+        fetch(REMOTE)
+    assert not [p for p in (settings.cache_dir / "data").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nge"])
+def test_network_that_stalls_is_an_error_after_a_while(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    import socket
+    import threading
+
+    monkeypatch.delenv("HISTOSCRIBE_DATA", raising=False)
+    monkeypatch.setattr(_files, "_STALLED_S", 0.3)
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):  # whether it is online; the download
+                held.append(server.accept()[0])
+                if said:
+                    held[-1].settimeout(5)
+                    try:
+                        if held[-1].recv(1000):
+                            held[-1].sendall(said)
+                    except OSError:
+                        pass
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/genes.tsv"
+        start = time.perf_counter()
+        with pytest.raises(OfflineError, match="timed out"):
+            fetch(Remote("set/genes.tsv", HASH, url))
+        assert time.perf_counter() - start < 10
+    for connection in held:
+        connection.close()
+    assert not [p for p in (settings.cache_dir / "data").rglob("*") if p.is_file()]

@@ -19,6 +19,8 @@ from PIL import Image
 
 import histoscribe as hs
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*red and blue appear exchanged:UserWarning")  # these are no stains
+
 N_CASES, N_ENCODED = 1000, 20
 FORMATS = ("array", "png", "tiff", "tiled tiff", "ome-tiff pyramid, odd", "ome-tiff pyramid, cut")
 MOTIONS = ("rigid", "similarity", "affine", "mirrored affine")

@@ -193,3 +193,12 @@ def test_key_added_can_not_overwrite_what_another_function_writes(slot: Slot, by
     with pytest.raises(OptionError, match=f"key_added.*{slot}"):
         write(adata, {slot: value}, by=by, params={})
     assert "histoscribe" not in adata.uns
+
+
+def test_what_others_wrote_is_replaced_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    adata = _adata()
+    adata.obsm["X_image"] = np.ones((4, 2))
+    for _ in range(2):
+        write(adata, {Keys.X_IMAGE: np.zeros((4, 2))}, by="tl.encode_image", params={})
+    said = [record.message for record in caplog.records]
+    assert said == ["tl.encode_image replaces obsm['X_image'], which histoscribe did not write"]

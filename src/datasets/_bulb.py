@@ -7,7 +7,7 @@ from anndata.utils import make_index_unique
 from .._errors import OptionError
 from .._keys import Keys
 from ..io import read_st
-from ._remote import path_of
+from ._remote import paths_of
 
 
 def mouse_olfactory_bulb(section: int = 1) -> AnnData:
@@ -41,13 +41,14 @@ def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     """
     if section not in (1, 2, 3, 4):
         raise OptionError("section", found=repr(section), expected="1, 2, 3 or 4", fix="Choose one of these.")
-    counts = pd.read_csv(path_of(f"stutility_mob/MOB{section}.tsv"), sep="\t", index_col=0)
-    genes = pd.read_csv(path_of("stutility_mob/mouse_genes.tsv.gz"), sep="\t")
+    names = (f"MOB{section}.tsv", "mouse_genes.tsv.gz", f"MOB{section}.jpg", f"alignment_table_MOB{section}.tsv")
+    table, symbols, image, spots = paths_of(*(f"stutility_mob/{name}" for name in names))
+    counts, genes = pd.read_csv(table, sep="\t", index_col=0), pd.read_csv(symbols, sep="\t")
     ids = counts.columns
     adata = read_st(
         counts.set_axis(_symbols(ids, genes), axis=1),
-        path_of(f"stutility_mob/MOB{section}.jpg"),
-        spots=path_of(f"stutility_mob/alignment_table_MOB{section}.tsv"),
+        image,
+        spots=spots,
         library_id=f"MOB{section}",
     )
     adata.var[Keys.GENE_IDS] = ids.to_numpy()

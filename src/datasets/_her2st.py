@@ -16,7 +16,7 @@ from .._keys import Keys
 from .._record import write
 from .._settings import settings
 from ..io import read_st
-from ._remote import path_of, registry
+from ._remote import paths_of, registry
 
 log = logging.getLogger("histoscribe")
 
@@ -59,25 +59,31 @@ def her2st(section: str = "C2") -> AnnData:
     """
     if section not in _SECTIONS:
         raise OptionError("section", found=repr(section), expected=f"one of {_SECTIONS}", fix="Choose one of these.")
-    counts = path_of(f"her2st/ST-cnts/{section}.tsv.gz")
-    spots = path_of(f"her2st/ST-spotfiles/{section}_selection.tsv")
-    image, scale = _image(section)
+    pictures = _pictures(section)
+    names = [f"her2st/ST-cnts/{section}.tsv.gz", f"her2st/ST-spotfiles/{section}_selection.tsv", *pictures]
+    table = f"her2st/ST-pat/lbl/{section}_labeled_coordinates.tsv"
+    counts, spots, *rest = paths_of(*names, *([table] if section in _LABELLED else []))
+    image, scale = _image(section, rest[0] if pictures else None)
     adata = read_st(counts, image, spots=spots, image_scale=scale, library_id=section, patient=section[0])
     if section in _LABELLED:
-        labels = path_of(f"her2st/ST-pat/lbl/{section}_labeled_coordinates.tsv")
-        region = _regions(pd.read_csv(labels, sep="\t"), adata.obs_names)
+        region = _regions(pd.read_csv(rest[-1], sep="\t"), adata.obs_names)
         write(adata, {Keys.REGION: region}, by="datasets.her2st", params={"section": section})
     return adata
 
 
-def _image(section: str) -> tuple[Path | None, float]:
-    """H&E image of a section and its pixels per pixel of the spot file."""
+def _pictures(section: str) -> list[str]:
+    """Name of the H&E image of a section, if there is one that is public."""
     if section == "A1":
-        return _without_annotation(path_of(_SMALL_PICTURE)), _SMALL_SCALE
-    names = [name for name in registry() if name.startswith(f"her2st/ST-imgs/{section}/")]
-    if not names:
+        return [_SMALL_PICTURE]
+    return [name for name in registry() if name.startswith(f"her2st/ST-imgs/{section}/")][:1]
+
+
+def _image(section: str, path: Path | None) -> tuple[Path | None, float]:
+    """H&E image of a section and its pixels per pixel of the spot file."""
+    if path is None:
         log.info("%s has no public image that is known here; genes and positions alone", section)
-    return (path_of(names[0]) if names else None), 1.0
+        return None, 1.0
+    return (_without_annotation(path), _SMALL_SCALE) if section == "A1" else (path, 1.0)
 
 
 def _regions(table: pd.DataFrame, spots: pd.Index) -> pd.Categorical:

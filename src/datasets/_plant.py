@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from .._errors import OptionError
+from .._types import check_types
 
 PITCH_UM, SPOT_UM, DETAIL_UM = 100.0, 55.0, 20.0
 CHANNELS = ("nuclear_size", "nuclear_darkness", "vacuoles")  # what a pathway can be linked to
@@ -67,6 +68,7 @@ class Plant:
     genes_per_pathway: int = 12
 
     def __post_init__(self) -> None:
+        check_types(Plant, vars(self))
         low = {"n_domains": 1, "patch": 1, "genes_per_pathway": 1}
         for f in fields(self):
             value = getattr(self, f.name)

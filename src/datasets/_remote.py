@@ -3,8 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from .._errors import MissingError
-from .._files import Remote, fetch
+from .._errors import MissingError, OfflineError
+from .._files import Remote, elsewhere, fetch, find
 
 
 @cache
@@ -17,6 +17,18 @@ def registry() -> dict[str, Remote]:
 
 def path_of(name: str) -> Path:
     """Local path of a registered file, downloaded where it must be."""
-    if name not in registry():
-        raise MissingError("registry.tsv", found="no such file", expected=repr(name), fix="Please report this.")
-    return fetch(registry()[name])
+    return paths_of(name)[0]
+
+
+def paths_of(*names: str) -> list[Path]:
+    """Local paths of the files of a data set; where there is no network, the error names all that are missing."""
+    if unknown := [name for name in names if name not in registry()]:
+        raise MissingError("registry.tsv", found="no such file", expected=repr(unknown[0]), fix="Please report this.")
+    remotes = [registry()[name] for name in names]
+    try:
+        return [fetch(remote) for remote in remotes]
+    except OfflineError as error:
+        missing = [remote for remote in remotes if find(remote) is None]
+        field = ", ".join(remote.name for remote in missing) or error.field
+        fix = elsewhere(missing)
+        raise OfflineError(field, found=error.found, expected="the files on disk, or a network", fix=fix) from error

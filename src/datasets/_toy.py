@@ -10,6 +10,7 @@ from anndata import AnnData
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import plain, write
+from .._types import check_types
 from .._units import to_px
 from ..io._link import entry
 from ._plant import DETAIL_UM, PITCH_UM, SPOT_UM, Plant, Truth, draw_truth
@@ -70,10 +71,11 @@ def toy(
 
     >>> slides = hs.datasets.toy(n_slides=2, plant=hs.datasets.Plant(split=True))
     """
+    check_types(toy, locals())
     plant = plant or Plant()
-    if n_slides < 1 or n_spots < 7:
-        found = f"n_slides={n_slides}, n_spots={n_spots}"
-        raise OptionError("toy", found=found, expected="at least 1 slide and 7 spots", fix="Ask for more.")
+    if n_slides < 1 or n_spots < 7 or n_genes < 1:
+        found = f"n_slides={n_slides}, n_spots={n_spots}, n_genes={n_genes}"
+        raise OptionError("toy", found=found, expected="at least 1 slide, 7 spots and a gene", fix="Ask for more.")
     shared = np.random.default_rng([random_state, 0])
     base = shared.lognormal(0, 0.8, size=n_genes)
     slides = []

@@ -88,6 +88,32 @@ def centroids(element: Any, system: str) -> pd.DataFrame:
     return get_centroids(element, coordinate_system=system).compute()[list(_AXES)]
 
 
+def check_shapes(element: Any, name: str) -> None:
+    """Refuse shapes that have no centre or no size that can be believed."""
+    if not hasattr(element, "geometry"):
+        return
+    if not element.index.is_unique:
+        field, fix = f"instance ids of {name!r}", "Make them unique."
+        raise OptionError(field, found="duplicates in the element", expected="unique ids", fix=fix)
+    shapes, call = element.geometry, f"sdata[{name!r}]"
+    empty = (shapes.isna() | shapes.is_empty).to_numpy()
+    invalid = ~empty & ~shapes.is_valid.to_numpy() & (shapes.geom_type != "Point").to_numpy()
+    expected, field = "shapes with a centre", f"shapes of {name!r}"
+    if empty.any():
+        found, fix = f"{empty.sum()} empty, such as {element.index[empty][0]!r}", "Remove them from element and table."
+        raise OptionError(field, found=found, expected=expected, fix=fix)
+    if invalid.any():
+        fix = f"Repair them: {call}['geometry'] = {call}.geometry.make_valid()."
+        found = f"{invalid.sum()} that cross themselves, such as {element.index[invalid][0]!r}"
+        raise OptionError(field, found=found, expected=expected, fix=fix)
+    if not (shapes.geom_type == "Point").all():
+        return
+    radius = element["radius"].to_numpy(np.float64) if "radius" in element else np.full(len(element), np.nan)
+    if bad := int((~(np.isfinite(radius) & (radius > 0))).sum()):
+        fix = f"Set them: {call}['radius'] = ..., in the unit of its positions."
+        raise OptionError(f"radius of {name!r}", found=f"{bad} missing or not positive", expected="radii", fix=fix)
+
+
 def _systems(element: Any) -> dict[str, Any]:
     from spatialdata.transformations import get_transformation
 

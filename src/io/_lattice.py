@@ -5,9 +5,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .._errors import ScaleError
+from .._keys import Keys
 from .._units import check_mpp
 
 log = logging.getLogger("histoscribe")
@@ -84,6 +86,15 @@ def is_hexagonal(index: NDArray[np.integer | np.floating], xy: NDArray[np.float6
     except ScaleError:
         return False
     return abs(lattice.column_mpp / lattice.row_mpp - 1) < APART
+
+
+def on_visium(obs: pd.DataFrame, xy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Array columns and rows (n, 2) and positions of the spots that have both; None where they are not Visium's."""
+    if not {Keys.ARRAY_COL, Keys.ARRAY_ROW} <= set(obs):
+        return None
+    index = obs[[Keys.ARRAY_COL, Keys.ARRAY_ROW]].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    placed = np.isfinite(np.hstack([index, xy])).all(axis=1)
+    return (index[placed], xy[placed]) if is_hexagonal(index[placed], xy[placed]) else None
 
 
 def lattice_mpp(

@@ -1,6 +1,7 @@
 """A section's entry in ``uns["spatial"]``: its linked image, a small picture for plots, and the scale."""
 
 import logging
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import ImageError, OptionError
+from .._errors import ImageError, OptionError, ScaleError
 from .._files import atomic
 from .._keys import LibraryKeys
 from .._record import each
+from .._sections import share_inside, swapped_hint
 from .._settings import settings
 from .._units import check_mpp
+from ._colours import remark_on_colours
 from ._lattice import apart
-from ._text import existing
+from ._paths import existing
 from .image import SlideImage, open_image
+from .image._array import check_axes
+from .image._locate import eight_bit
 
 log = logging.getLogger("histoscribe")
 
@@ -26,7 +31,6 @@ HIRES_PX = 2000
 _IN_MEMORY_PX = 64_000_000
 _LEAST_INSIDE = 0.9
 _LEAST_COVERED = 0.01
-_BORDER_PX = 1.0  # sizes and scales of pictures are rounded
 _SIZE_APART = 0.02
 
 
@@ -68,21 +72,37 @@ def entry(
     images: dict[str, NDArray[Any]] = {}
     if source is not None and not isinstance(source, (str, Path)):
         source, images = keep_array(source, mpp=None if mpp is None else mpp / scale)
+    remark = None
     if images:
         factors[LibraryKeys.HIRES_SCALE] = float(scale)
         height, width = images[LibraryKeys.HIRES].shape[:2]
         check_inside(xy * scale, width, height, least=least_inside)
+        with open_image(eight_bit(images[LibraryKeys.HIRES])) as image:
+            remark = remark_on_colours(image, xy * scale)
     elif source is not None:
         path = existing(source, argument="image").resolve()
-        with open_image(path) as image:
+        with opened(path, mpp, scale) as image:
             check_inside(xy * scale, image.width, image.height, least=least_inside)
             _compare(image, mpp, scale, believed)
+            remark = remark_on_colours(image, xy * scale)
             picture, per_pixel = image.thumbnail(HIRES_PX)
             images = {LibraryKeys.HIRES: as_uint8_rgb(picture)}
             metadata |= {LibraryKeys.PATH: str(path), LibraryKeys.SHA256: image.sha256}
         factors[LibraryKeys.HIRES_SCALE] = float(per_pixel * scale)
     metadata[LibraryKeys.SCALE] = float(scale)
+    if remark is not None:
+        warnings.warn(remark, UserWarning, stacklevel=3)
     return {LibraryKeys.IMAGES: images, LibraryKeys.SCALEFACTORS: factors, LibraryKeys.METADATA: metadata}
+
+
+def opened(path: Path, mpp: float | None, scale: float) -> SlideImage:
+    """Open a file to be linked; one whose own um per pixel contradict each other only where ``mpp`` says better."""
+    try:
+        return open_image(path)
+    except ScaleError:
+        if mpp is None:
+            raise
+        return open_image(path, mpp=mpp / scale)
 
 
 def check_scale(scale: float, *, argument: str = "image_scale") -> float:
@@ -98,14 +118,14 @@ def check_inside(xy: NDArray[np.float64], width: float, height: float, *, least:
     xy = xy[np.isfinite(xy).all(axis=1)]
     if not len(xy):
         return
-    inside = _share_inside(xy, width, height)
+    inside = share_inside(xy, width, height)
     low, high = xy.min(axis=0), xy.max(axis=0)
     extent = f"x {low[0]:.0f} to {high[0]:.0f}, y {low[1]:.0f} to {high[1]:.0f}"
     if inside < least:
-        swapped = _share_inside(xy[:, ::-1], width, height)
+        swapped = share_inside(xy[:, ::-1], width, height)
         fix = "Link the image that the positions were measured on, or give its scale."
         if swapped > max(inside, _LEAST_INSIDE):
-            fix = f"x and y appear swapped: exchanged, {swapped:.0%} fall inside."
+            fix = swapped_hint(swapped)
         raise ImageError(
             "spot positions",
             found=f"{inside:.0%} of {len(xy)} inside the image ({extent})",
@@ -123,10 +143,6 @@ def check_inside(xy: NDArray[np.float64], width: float, height: float, *, least:
             "the spots (%s) cover %.2f %% of the image of %d x %d pixels: are image and scale right?",
             extent, 100 * covered, width, height,
         )  # fmt: skip
-
-
-def _share_inside(xy: NDArray[np.float64], width: float, height: float) -> float:
-    return float(((xy >= -_BORDER_PX) & (xy <= np.add((width, height), _BORDER_PX))).all(axis=1).mean())
 
 
 def check_size(
@@ -160,7 +176,8 @@ def as_uint8_rgb(picture: NDArray[Any]) -> NDArray[np.uint8]:
     """Turn a picture of any type and number of channels into one that plots show."""
     picture = np.atleast_3d(picture)
     if picture.dtype != np.uint8:
-        top = np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else max(1.0, float(np.nanmax(picture)))
+        picture = np.nan_to_num(picture, posinf=0, neginf=0) if picture.dtype.kind == "f" else picture
+        top = np.iinfo(picture.dtype).max if picture.dtype.kind in "ui" else max(1.0, float(picture.max()))
         picture = (np.clip(picture / top, 0, 1) * 255).astype(np.uint8)
     return np.repeat(picture[..., :1], 3, axis=2) if picture.shape[2] < 3 else picture[..., :3]
 
@@ -179,10 +196,7 @@ def keep_array(pixels: NDArray[Any], *, mpp: float | None) -> tuple[Path | None,
     -------
     Path of the file or None, and the pictures that go into the AnnData.
     """
-    if pixels.ndim not in (2, 3) or min(pixels.shape[:2]) < 1:
-        raise ImageError(
-            "image", found=f"shape {pixels.shape}", expected="(rows, columns, channels)", fix="Transpose it."
-        )
+    check_axes("image", tuple(pixels.shape), pixels.dtype)
     if pixels.shape[0] * pixels.shape[1] <= _IN_MEMORY_PX:
         return None, {LibraryKeys.HIRES: np.array(pixels)}
     from ._ome import content_hash, write_ome_tiff

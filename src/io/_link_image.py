@@ -3,7 +3,6 @@
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +11,17 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._errors import MissingError, OptionError, ScaleError
+from .._errors import MissingError, ScaleError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import Targets, has, write
 from .._sections import positions, sections
+from .._types import check_types
 from .._units import check_mpp, spacing
-from ._lattice import VISIUM_STEP_UM, apart, is_hexagonal, lattice_mpp
-from ._link import (
-    HIRES_PX,
-    SCALES,
-    as_uint8_rgb,
-    check_inside,
-    check_scale,
-    check_size,
-    given_mpp,
-    keep_array,
-    single,
-)
-from ._text import existing
-from .image import open_image
+from ._lattice import VISIUM_STEP_UM, apart, lattice_mpp, on_visium
+from ._link import check_inside, check_scale, given_mpp, single
+from ._linked import Linked, linked_image
 
 log = logging.getLogger("histoscribe")
-
-
-@dataclass(frozen=True)
-class _Linked:
-    """An image in the frame of the positions, and what it adds to the section's entry."""
-
-    width: float
-    height: float
-    scale: float
-    mpp: float | None = None  # of a full-resolution pixel, by the image's own metadata
-    images: dict[str, Any] = field(default_factory=dict)
-    factors: dict[str, float] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def link_image(
@@ -94,12 +70,18 @@ def link_image(
     OptionError
         A scale contradicts the scale factor of ``uns``, or ``"lowres"`` would replace ``images["hires"]``.
 
+    Warns
+    -----
+    UserWarning
+        Statements of the scale contradict each other; the image is not 8-bit RGB, or its red and blue appear exchanged.
+
     Examples
     --------
     >>> adata = sc.read_h5ad("visium.h5ad")
     >>> hs.io.link_image(adata, "he_fullres.tif")
     >>> hs.pp.tile(adata)
     """
+    check_types(link_image, locals())
     single(adata, fix="Link one at a time: each has its own image.")
     given, image_scale = given_mpp(mpp), check_scale(image_scale)
     targets = Targets(adata, copy=copy)
@@ -107,9 +89,11 @@ def link_image(
         name, rows = _section(one, library_id)
         xy = positions(one)[rows]
         old = one.uns.get(Keys.LIBRARIES, {}).get(name, {})
-        linked = None if image is None else _linked(old, image, image_scale, given)
+        linked = None if image is None else linked_image(old, image, image_scale, given, xy)
         if linked is not None:
             check_inside(xy * linked.scale, linked.width, linked.height)
+            if linked.remark is not None:
+                warnings.warn(linked.remark, UserWarning, stacklevel=2)
         known = old.get(LibraryKeys.METADATA, {}).get(LibraryKeys.MPP)
         found = _scale(name, given, linked, _by_array(one, rows, name), known)
         if has(one, Keys.TILES) and known != found:
@@ -140,70 +124,15 @@ def _section(adata: AnnData, library_id: str | None) -> tuple[str, NDArray[np.in
     return name, groups[name]
 
 
-def _linked(old: Mapping[str, Any], image: Any, scale: float, mpp: float | None) -> _Linked:
-    pictures = old.get(LibraryKeys.IMAGES, {})
-    factors = old.get(LibraryKeys.SCALEFACTORS, {})
-    if isinstance(image, str) and image in SCALES:
-        return _picture(pictures, factors, image, scale)
-    if isinstance(image, (str, Path)):
-        return _file(existing(image, argument="image").resolve(), scale, pictures, factors)
-    with open_image(image):  # raises where it is no image
-        kept, images = keep_array(image, mpp=None if mpp is None else mpp / scale)
-    if kept is not None:
-        return _file(kept, scale, pictures, factors)
-    height, width = image.shape[:2]
-    check_size("image", (width / scale, height / scale), pictures, factors)
-    return _Linked(width, height, scale, images=images, factors={LibraryKeys.HIRES_SCALE: scale})
-
-
-def _picture(pictures: Mapping[str, Any], factors: Mapping[str, Any], name: str, scale: float) -> _Linked:
-    """Make the picture of that name the linked image: it is ``hires`` from now on."""
-    if name not in pictures:
-        found = f"only {sorted(pictures)}"
-        raise MissingError(f"images[{name!r}]", found=found, expected="it", fix="Name one of these, or pass a path.")
-    if name == LibraryKeys.LOWRES and LibraryKeys.HIRES in pictures:
-        found, fix = "'lowres', although there is images['hires']", "Pass image='hires', or remove it from uns."
-        raise OptionError("image", found=found, expected="the finest picture", fix=fix)
-    stated = check_scale(factors.get(SCALES[name], scale), argument=f"scalefactors[{SCALES[name]!r}]")
-    if scale not in (1.0, stated):
-        expected = f"{stated:g}, the scale factor of {name!r}"
-        raise OptionError("image_scale", found=f"{scale:g}", expected=expected, fix="Leave image_scale= out.")
-    height, width = pictures[name].shape[:2]
-    images, factor = {LibraryKeys.HIRES: pictures[name]}, {LibraryKeys.HIRES_SCALE: stated}
-    return _Linked(width, height, stated, images=images, factors=factor)
-
-
-def _file(path: Path, scale: float, pictures: Mapping[str, Any], factors: Mapping[str, Any]) -> _Linked:
-    with open_image(path) as image:
-        width, height = image.width, image.height
-        check_size(f"image {path}", (width / scale, height / scale), pictures, factors)
-        images, added = {}, {}
-        if LibraryKeys.HIRES not in pictures:
-            picture, per_pixel = image.thumbnail(HIRES_PX)
-            images, added = {LibraryKeys.HIRES: as_uint8_rgb(picture)}, {LibraryKeys.HIRES_SCALE: per_pixel * scale}
-        elif LibraryKeys.HIRES_SCALE not in factors:
-            added = {LibraryKeys.HIRES_SCALE: pictures[LibraryKeys.HIRES].shape[1] / width * scale}
-        mpp = image.mpp * scale if image.has_mpp else None
-        metadata = {LibraryKeys.PATH: str(path), LibraryKeys.SHA256: image.sha256}
-    return _Linked(width, height, scale, mpp, images, added, metadata)
-
-
 def _by_array(adata: AnnData, rows: NDArray[np.intp], name: str) -> float | None:
     """Micrometres per pixel by the array of a Visium section; None for any other."""
-    if not (has(adata, Keys.ARRAY_COL) and has(adata, Keys.ARRAY_ROW)):
+    spots = on_visium(adata.obs.iloc[rows], positions(adata)[rows])
+    if spots is None:
         return None
-    index = adata.obs[[Keys.ARRAY_COL, Keys.ARRAY_ROW]].iloc[rows].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    xy = positions(adata)[rows]
-    placed = np.isfinite(np.hstack([index, xy])).all(axis=1)
-    index, xy = index[placed], xy[placed]
-    if not is_hexagonal(index, xy):
-        return None
-    return lattice_mpp(index, xy, VISIUM_STEP_UM, name=name, axes="x and y of obsm['spatial']")
+    return lattice_mpp(*spots, VISIUM_STEP_UM, name=name, axes="x and y of obsm['spatial']")
 
 
-def _scale(
-    name: str, given: float | None, linked: _Linked | None, by_array: float | None, known: float | None
-) -> float:
+def _scale(name: str, given: float | None, linked: Linked | None, by_array: float | None, known: float | None) -> float:
     """Micrometres per pixel by the first that says it; others that measured it are compared."""
     measured = {
         "mpp=": given,
@@ -228,7 +157,7 @@ def _scale(
     return check_mpp(value, source=who)
 
 
-def _entry(old: Mapping[str, Any], linked: _Linked | None, xy: NDArray[np.float64], mpp: float) -> dict[str, Any]:
+def _entry(old: Mapping[str, Any], linked: Linked | None, xy: NDArray[np.float64], mpp: float) -> dict[str, Any]:
     """Add image and scale to the section's entry; what else was there is kept."""
     images = dict(old.get(LibraryKeys.IMAGES, {}))
     factors = {LibraryKeys.SPOT_DIAMETER: spacing(xy) or 1.0, **old.get(LibraryKeys.SCALEFACTORS, {})}

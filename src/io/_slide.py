@@ -11,10 +11,11 @@ from anndata import AnnData
 from .._errors import ImageError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import write
+from .._types import check_types
 from .._units import to_px
 from ._grid import grid, tissue_share
 from ._link import entry, given_mpp
-from ._text import existing
+from ._paths import existing
 from ._tissue import section_tissue
 from .image import SlideImage, open_image
 
@@ -59,6 +60,7 @@ def tile_slide(
     >>> adata = hs.io.tile_slide("CMU-1-Small-Region.svs")
     >>> hs.tl.encode_image(adata, "stain_stats")
     """
+    check_types(tile_slide, locals())
     if not size_um > 0:
         raise OptionError("size_um", found=repr(size_um), expected="micrometres above 0", fix="Pass 112, for instance.")
     if not 0 <= min_tissue <= 1:

@@ -8,11 +8,14 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._checks import check
 from .._errors import MissingError, OptionError
 from .._keys import Keys, LibraryKeys
 from .._record import each, has, write
+from .._types import check_types
 from .._units import spacing
-from ._elements import Placement, centroids, place
+from ._complete import check_image_chunks, check_table_chunks
+from ._elements import Placement, centroids, check_shapes, place
 from ._link import entry, given_mpp
 
 if TYPE_CHECKING:
@@ -52,7 +55,16 @@ def from_spatialdata(
     MissingError
         The table, an element or an instance is not there, or no coordinate system is shared.
     OptionError
-        Instance ids are of another type than the element's index, positions are NaN, or several images fit alike.
+        Instance ids are of another type than the element's index; positions are NaN, shapes empty or invalid, or
+        radii missing; or several images fit alike.
+    FileError
+        The object's store lacks parts of the counts, or of the image where instances lie.
+
+    Warns
+    -----
+    UserWarning
+        The store lacks other parts of the image: they are black, by right or not. Or the image is not 8-bit RGB, or its
+        red and blue appear exchanged.
 
     Examples
     --------
@@ -60,17 +72,22 @@ def from_spatialdata(
     >>> adata is sdata["table"]
     True
     """
+    check_types(from_spatialdata, locals())
+    check("sdata", sdata, hasattr(sdata, "tables") or isinstance(sdata, AnnData), "a SpatialData", fix="Pass one.")
     if isinstance(sdata, AnnData):
         fix = "It needs no conversion: pass it on as it is; hs.io.link_image(adata) gives it image and scale."
         raise OptionError("sdata", found="an AnnData", expected="a SpatialData", fix=fix)
     mpp = given_mpp(mpp)
     table = _table(sdata, table_key)
+    check_table_chunks(sdata, table_key, table)
     regions, instances = _annotation(sdata, table)
     xy = np.empty((table.n_obs, 2))
     libraries, names = {}, np.empty(table.n_obs, dtype=object)
     for region, rows in regions.items():
+        check_shapes(sdata[region], region)
         placement = place(sdata, region, image_key)
         found = placement.to_image(_joined(centroids(sdata[region], placement.system), instances.iloc[rows], region))
+        check_image_chunks(sdata, placement.image, placement.pixels, found)
         name = _library_id(table, region, rows)
         xy[rows], libraries[name] = _section(table, name, rows, found, placement, mpp)
         names[rows] = name

@@ -12,10 +12,12 @@ from anndata import AnnData
 from anndata.utils import make_index_unique
 from numpy.typing import NDArray
 
+from .._checks import check, is_number
 from .._counts import raw_counts
 from .._errors import CountsError, MissingError, OptionError
 from .._keys import Keys, slug
 from .._record import write
+from .._types import check_types
 from ._lattice import is_staggered, lattice_mpp
 from ._link import check_scale, entry, given_mpp
 from ._text import read_table
@@ -25,7 +27,8 @@ log = logging.getLogger("histoscribe")
 _SPOT_UM = 100.0
 _PITCH_UM, _STAGGERED_PITCH_UM = 200.0, 141.4
 _LEAST_SHARED = 0.5
-_SPOT_NAME = re.compile(r"\d+x\d+")
+_SPOT_NAME = re.compile(r"\d{1,9}x\d{1,9}")
+_MOST_PLACES = 1e9
 _SPOT_COLUMNS = ["x", "y", "pixel_x", "pixel_y"]
 
 
@@ -83,6 +86,8 @@ def read_st(
     --------
     >>> adata = hs.io.read_st("C2.tsv.gz", "5714_HE_BT_C2.jpg", spots="C2_selection.tsv")
     """
+    check_types(read_st, locals())
+    check("pitch_um", pitch_um, pitch_um is None or is_number(pitch_um, 1e-3), "a length in um")
     mpp, image_scale = given_mpp(mpp), check_scale(image_scale)
     name = slug(library_id or _name(counts))
     table = _count_table(counts)
@@ -129,6 +134,9 @@ def _count_table(counts: str | Path | pd.DataFrame) -> pd.DataFrame:
     else:
         table, header = read_table(counts, argument="counts", index_col=0)
         genes = pd.Index(header[len(header) - table.shape[1] :])  # pandas renames duplicates in its own way
+        if len(genes) != table.shape[1]:
+            found = f"{len(genes)} names for {table.shape[1]} columns"
+            raise CountsError("counts, first line", found=found, expected="a name each", fix="Check the table.")
     table = table.set_axis(table.index.astype(str), axis=0)
     if not _are_spots(table.index):
         fix = "Name the rows by array position."
@@ -162,12 +170,16 @@ def _spot_table(
         fix = "Use the file that the ST spot detector wrote, or rename its columns."
         raise MissingError("spots", found=f"columns {list(table)}", expected=f"{absent} too", fix=fix)
     selected = table["selected"] == 1 if "selected" in table else pd.Series(1, index=table.index) == 1
-    table = table[_SPOT_COLUMNS].assign(selected=selected)
+    numbers = table[_SPOT_COLUMNS].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    table = numbers.assign(selected=selected)
     # Nobody needs the pixels of a spot that is not selected, but its name says whose table this is.
-    needed = np.where(selected.to_numpy()[:, None] | [True, True, False, False], table[_SPOT_COLUMNS], 0.0)
-    if missing := int((~np.isfinite(needed.astype(np.float64))).any(axis=1).sum()):
+    needed = np.where(selected.to_numpy()[:, None] | [True, True, False, False], numbers, 0.0)
+    if missing := int((~np.isfinite(needed)).any(axis=1).sum()):
         fix = "Remove these rows."
         raise OptionError("spots", found=f"{missing} rows with NaN", expected="a position for every spot", fix=fix)
+    if ((off := needed[:, :2]) != np.rint(off)).any() or (np.abs(off) > _MOST_PLACES).any():
+        found, fix = "fractions or huge numbers in x or y", "x and y are places on the array, pixel_x and pixel_y not."
+        raise OptionError("spots", found=found, expected="whole numbers", fix=fix)
     labels = table["x"].astype(np.int64).astype(str) + "x" + table["y"].astype(np.int64).astype(str)
     if labels.duplicated().any():
         twice = list(labels[labels.duplicated()][:5])

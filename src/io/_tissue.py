@@ -6,9 +6,8 @@ from scipy import ndimage
 from skimage.filters import gaussian, threshold_otsu
 from skimage.morphology import isotropic_closing, isotropic_dilation, isotropic_opening
 
-from .._errors import ImageError
-from ._link import as_uint8_rgb
 from .image import SlideImage
+from .image._kind import check_rgb
 
 MASK_PX = 2000
 
@@ -20,12 +19,9 @@ _INK_GREEN, _INK_BLUE = 0.18, 0.4  # more than bluish haematoxylin lacks red
 
 def section_tissue(image: SlideImage, max_size: int = MASK_PX) -> tuple[NDArray[np.bool_], float]:
     """Mask of the tissue of a whole bright-field image, and its pixels per pixel of the image's frame."""
-    if image.n_channels != 3 and (image.n_channels != 1 or image.dtype != np.uint8):
-        found = f"{image.n_channels} channels of {image.dtype}"
-        fix = "Tissue is found by its stain: link a bright-field image, or choose three channels of this one."
-        raise ImageError(image.source, found=found, expected="RGB or 8-bit grey", fix=fix)
+    check_rgb(image, grey=True)
     picture, per_pixel = image.thumbnail(max_size)
-    return tissue_mask_of(as_uint8_rgb(picture) if image.n_channels == 3 else picture), per_pixel
+    return tissue_mask_of(picture), per_pixel
 
 
 def tissue_mask_of(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:

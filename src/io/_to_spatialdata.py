@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .._errors import OptionError
 from .._keys import LibraryKeys
-from .._sections import library, metadata, positions, sections
+from .._sections import check_placed, check_places, library, metadata, positions, sections
+from .._types import check_types
 from .._units import pitch
 from ._link import single
 from .image import SlideImage, open_image
@@ -38,6 +39,8 @@ def to_spatialdata(adata: AnnData) -> "SpatialData":
 
     Raises
     ------
+    ImageError
+        More than half of the spots of a section lie outside its image, or x and y are swapped.
     OptionError
         It is a list, positions are NaN, or observation names of a section are not unique.
 
@@ -46,10 +49,12 @@ def to_spatialdata(adata: AnnData) -> "SpatialData":
     >>> sdata = hs.io.to_spatialdata(adata)
     >>> sdata.write("section.zarr")
     """
+    check_types(to_spatialdata, locals())
     from spatialdata import SpatialData
     from spatialdata.models import TableModel
 
     adata = single(adata, fix="Convert one at a time, or join them: anndata.concat(adatas, uns_merge='unique').")
+    check_places(adata)
     xy, groups = positions(adata), sections(adata)
     names = _element_names(list(groups))
     images, shapes = {}, {}
@@ -62,6 +67,7 @@ def to_spatialdata(adata: AnnData) -> "SpatialData":
         element[rows] = f"{system}_spots"
     table = adata.copy()
     table.obs[_REGION_KEY] = pd.Categorical(element)
+    table.obs_names = table.obs_names.astype(str)
     table.obs[_INSTANCE_KEY] = table.obs_names.to_numpy()
     table = TableModel.parse(
         table, region=list(shapes), region_key=_REGION_KEY, instance_key=_INSTANCE_KEY, overwrite_metadata=True
@@ -82,10 +88,8 @@ def _circles(adata: AnnData, section: str, rows: NDArray[np.intp], xy: NDArray[n
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity
 
-    if bad := int((~np.isfinite(xy)).any(axis=1).sum()):
-        fix = "Leave these spots out."
-        raise OptionError("obsm['spatial']", found=f"{bad} NaN in {section!r}", expected="positions", fix=fix)
-    index = adata.obs_names[rows]
+    check_placed(xy)
+    index = adata.obs_names[rows].astype(str)  # 1 and "1" are one name in a file
     if not index.is_unique:
         fix = "Run adata.obs_names_make_unique()."
         raise OptionError("obs_names", found=f"duplicates in {section!r}", expected="unique names", fix=fix)

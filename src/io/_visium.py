@@ -10,6 +10,7 @@ from anndata import AnnData
 from .._errors import MissingError
 from .._keys import Keys, LibraryKeys, slug
 from .._record import write
+from .._types import check_types
 from ._lattice import APART, VISIUM_STEP_UM, lattice_mpp
 from ._link import check_size, entry
 from ._spaceranger import (
@@ -59,6 +60,7 @@ def read_visium(path: str | Path, *, image: str | Path | None = None, library_id
     --------
     >>> adata = hs.io.read_visium("outs", image="he_fullres.tif")
     """
+    check_types(read_visium, locals())
     folder = find_outs(path)
     spatial = folder / "spatial"
     name = slug(library_id or (folder.parent if folder.name == "outs" else folder).name)

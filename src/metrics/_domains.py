@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._errors import OptionError
+from .._types import check_types
 
 
 def domain_agreement(labels: Any, truth: Any) -> dict[str, float]:
@@ -33,6 +34,7 @@ def domain_agreement(labels: Any, truth: Any) -> dict[str, float]:
     >>> hs.metrics.domain_agreement(["0", "0", "1"], ["a", "a", "b"])
     {'ari': 1.0, 'nmi': 1.0, 'n': 3, 'n_missing': 0}
     """
+    check_types(domain_agreement, locals())
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     found, known = pd.Series(np.asarray(labels, dtype=object)), pd.Series(np.asarray(truth, dtype=object))

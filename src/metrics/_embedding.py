@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import numbers
 from .._errors import OptionError
+from .._types import check_types
 
 
 def effective_rank(x: Any) -> float:
@@ -27,7 +29,8 @@ def effective_rank(x: Any) -> float:
     --------
     >>> hs.metrics.effective_rank(adata.obsm["X_fused"])
     """
-    x = np.asarray(x, dtype=np.float64)
+    check_types(effective_rank, locals())
+    x = numbers("x", x)
     if x.ndim != 2 or x.size == 0 or not np.isfinite(x).all():
         fix = "Pass the valid rows of a slot of vectors."
         raise OptionError("x", found=f"shape {x.shape}, or NaN", expected="finite vectors (n, d)", fix=fix)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._checks import numbers
 from .._errors import OptionError
+from .._types import check_types
 
 
 def pearson_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
@@ -32,6 +34,7 @@ def pearson_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
     >>> scores = hs.metrics.pearson_per_gene(predicted, measured)
     >>> scores["pearson"].mean(), scores["constant"].sum()
     """
+    check_types(pearson_per_gene, locals())
     p, t, names = spots_by_genes(predicted, truth)
     r = correlations(p, t)
     return pd.DataFrame({"pearson": r, "constant": np.isnan(r)}, index=names)
@@ -58,6 +61,7 @@ def spearman_per_gene(predicted: Any, truth: Any) -> pd.DataFrame:
     --------
     >>> hs.metrics.spearman_per_gene(predicted, measured)["spearman"].median()
     """
+    check_types(spearman_per_gene, locals())
     from scipy.stats import rankdata
 
     p, t, names = spots_by_genes(predicted, truth)
@@ -78,7 +82,7 @@ def correlations(p: NDArray[np.float64], t: NDArray[np.float64]) -> NDArray[np.f
 def spots_by_genes(predicted: Any, truth: Any) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
     """Both sides as arrays, after checking that they fit, and the genes' names where there are some."""
     names = _names(predicted, truth)
-    p, t = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    p, t = numbers("predicted", predicted), numbers("truth", truth)
     if p.shape != t.shape or p.ndim != 2 or not len(p):
         fix = "Pass the same spots and genes for both."
         raise OptionError("predicted", found=f"shape {p.shape}", expected=f"{t.shape}, spots by genes", fix=fix)

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from .._checks import numbers
 from .._errors import OptionError
+from .._types import check_types
 from ._expression import correlations, spots_by_genes
 
 
@@ -41,6 +43,7 @@ def morans_i(values: Any, graph: Any) -> pd.Series:
     >>> hs.pp.spatial_graph(adata)
     >>> hs.metrics.morans_i(adata.obsm["score_hallmark"], adata.obsp["spatial_connectivities"]).nlargest(5)
     """
+    check_types(morans_i, locals())
     names = values.columns if isinstance(values, pd.DataFrame) else None
     x = sp.csc_matrix(values, dtype=np.float64) if sp.issparse(values) else _dense(values)
     weights = _weights(graph, x.shape[0])
@@ -83,6 +86,7 @@ def moran_agreement(predicted: Any, truth: Any, graph: Any) -> dict[str, float]:
     --------
     >>> hs.metrics.moran_agreement(predicted, measured, adata.obsp["spatial_connectivities"])
     """
+    check_types(moran_agreement, locals())
     p, t, _ = spots_by_genes(predicted, truth)
     found, known = (morans_i(values, graph).to_numpy() for values in (p, t))
     ok = np.isfinite(found) & np.isfinite(known)
@@ -93,7 +97,10 @@ def moran_agreement(predicted: Any, truth: Any, graph: Any) -> dict[str, float]:
 
 
 def _dense(values: Any) -> Any:
-    x = np.asarray(values, dtype=np.float64)
+    x = numbers("values", values)
+    if x.ndim not in (1, 2):
+        fix = "Pass a number for each spot, or a column for each gene."
+        raise OptionError("values", found=f"shape {x.shape}", expected="(n,) or (n, g)", fix=fix)
     x = x[:, None] if x.ndim == 1 else x
     return np.where(np.isnan(x).all(axis=0), 0, x)
 

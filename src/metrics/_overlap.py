@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .._checks import check, is_count
+from .._types import check_types
 from ._expression import spots_by_genes
 
 
@@ -35,6 +36,7 @@ def top_k_overlap(predicted: Any, truth: Any, k: int) -> pd.Series:
     --------
     >>> hs.metrics.top_k_overlap(predicted, measured, k=30).mean()
     """
+    check_types(top_k_overlap, locals())
     p, t, names = spots_by_genes(predicted, truth)
     check("k", k, is_count(k) and k <= len(p), f"a whole number, 1 to {len(p)} spots", fix="Ask for fewer.")
     return pd.Series((_places(p, k) * _places(t, k)).sum(axis=0) / k, index=names, name="top_k_overlap")

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._checks import numbers
 from .._errors import OptionError
+from .._types import check_types
 
 _CHUNK = 1024
 
@@ -34,12 +36,17 @@ def recall_at_k(a: Any, b: Any, k: int, *, groups: Any = None) -> float:
     --------
     >>> hs.metrics.recall_at_k(adata.obsm["X_fused_image"], adata.obsm["X_fused_genes"], 10)
     """
+    check_types(recall_at_k, locals())
     a, b = _unit(a, "a"), _unit(b, "b")
     if a.shape != b.shape:
         raise OptionError("b", found=f"shape {b.shape}", expected=f"{a.shape}, as a", fix="Pass pairs of rows.")
     if k < 1:
         raise OptionError("k", found=repr(k), expected="1 or more", fix="Pass how many rows are looked at.")
-    of = np.zeros(len(a), dtype=np.intp) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    of = (
+        np.zeros(len(a), dtype=np.intp)
+        if groups is None
+        else np.unique(np.atleast_1d(np.asarray(groups, dtype=str)), return_inverse=True)[1]
+    )
     if len(of) != len(a):
         fix = "Pass one group for each row."
         raise OptionError("groups", found=f"{len(of)} rows", expected=f"{len(a)}", fix=fix)
@@ -48,7 +55,7 @@ def recall_at_k(a: Any, b: Any, k: int, *, groups: Any = None) -> float:
 
 
 def _unit(x: Any, name: str) -> NDArray[np.float64]:
-    x = np.asarray(x, dtype=np.float64)
+    x = numbers(name, x)
     if x.ndim != 2 or not len(x) or not np.isfinite(x).all():
         fix = "Pass the valid rows of a slot of vectors."
         raise OptionError(name, found=f"shape {x.shape}, or NaN", expected="finite vectors (n, d)", fix=fix)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .._checks import check, is_count, is_number
+from .._checks import check, is_count, is_number, numbers
 from .._errors import OptionError
+from .._types import check_types
 
 _LEAST_PATIENTS = 5
 
@@ -67,7 +68,8 @@ def block_bootstrap(
     --------
     >>> hs.metrics.block_bootstrap(lambda t, p: (t == p).mean(), [truth, found], adata.obsm["spatial"] * mpp)
     """
-    xy = np.asarray(xy_um, dtype=np.float64)
+    check_types(block_bootstrap, locals())
+    xy = numbers("xy_um", xy_um)
     arrays = [np.asarray(values) for values in data]
     _check_rows(arrays, xy)
     check("block_um", block_um, is_number(block_um, 1e-9), "a length in um")
@@ -144,6 +146,9 @@ def compare_patients(
     >>> by_rep = frame.pivot(index="test", columns="rep", values="balanced_accuracy")
     >>> hs.metrics.compare_patients(by_rep["X_fused"], by_rep["X_image"])
     """
+    check_types(compare_patients, locals())
+    check("n_resamples", n_resamples, is_count(n_resamples), "a whole number, 1 or more")
+    check("level", level, is_number(level, 0, 1), "a share from 0 to 1")
     from scipy.stats import wilcoxon
 
     difference = _paired(scores, other)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from .._checks import check, is_number
 from .._errors import OptionError
+from .._types import check_types
 
 _SCORES = ("pearson", "spearman", "mse", "mae", "pearson_pooled")
 
@@ -39,6 +41,8 @@ def summarize_expression(
     >>> frame = hs.tl.expression_probe(sections, use_rep={"image": "X_image", "coordinates": "spatial"})
     >>> hs.metrics.summarize_expression(frame, by=("rep", "split", "test"))
     """
+    check_types(summarize_expression, locals())
+    check("threshold", threshold, is_number(threshold, -1, 1), "a correlation, -1 to 1")
     missing = sorted({*by, "test", "section", "gene", *_SCORES, "constant"} - set(frame.columns))
     if missing:
         fix = "Pass what hs.tl.expression_probe returned."

@@ -89,9 +89,12 @@ class TrainConfig:
         clip, patience = self.clip, self.patience
         check("TrainConfig.clip", clip, clip is None or (is_number(clip, 0) and clip > 0), "a positive number or None")
         check("TrainConfig.patience", patience, patience is None or is_count(patience), "1 or more, or None")
-        known = self.precision is None or self.precision in PRECISIONS
+        known = self.precision is None or self.precision in list(PRECISIONS)
         check("TrainConfig.precision", self.precision, known, f"one of {list(PRECISIONS)}, or None")
         check("TrainConfig.accelerator", self.accelerator, self.accelerator in _ACCELERATORS, f"one of {_ACCELERATORS}")
+        check("TrainConfig.strategy", self.strategy, isinstance(self.strategy, str), "a name that Lightning knows")
+        folder, paths = self.checkpoint_dir, (str, Path, type(None))
+        check("TrainConfig.checkpoint_dir", folder, isinstance(folder, paths), "the path of a folder, or None")
         check("TrainConfig.resume", self.resume, isinstance(self.resume, bool), "True or False")
         check("TrainConfig.resume", "True without checkpoint_dir", self._can_resume(), "checkpoint_dir= beside it")
 

@@ -27,6 +27,10 @@ class Rows(Dataset[Batch]):
     def __getitem__(self, index: Tensor) -> Batch:
         return {name: tensor[index] for name, tensor in self.tensors.items()}
 
+    def batches(self, batch_size: int, seed: int, epoch: Callable[[], int] | None) -> "Batches":
+        """Row indices of each batch; a dataset that batches in another way has a method of its own."""
+        return Batches(len(self), batch_size, seed, epoch)
+
     def sha256(self) -> str:
         """Hash of names, shapes and content."""
         digest = hashlib.sha256()
@@ -63,16 +67,16 @@ class Batches(Sampler[Tensor]):
         order = np.arange(self.n_rows)
         if self.epoch is not None:
             order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.n_rows)
-        rank, world = _rank_and_world()
+        rank, world = rank_and_world()
         own = torch.from_numpy(order[rank::world][: self._n_own()])
         yield from torch.tensor_split(own, len(self))
 
     def _n_own(self) -> int:
         """Rows of this process: the same number on each, or one of them would wait for ever."""
-        return max(1, self.n_rows // _rank_and_world()[1])
+        return max(1, self.n_rows // rank_and_world()[1])
 
 
-def _rank_and_world() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1

@@ -1,9 +1,13 @@
 """Where computation runs: the argument, then the settings, then cuda, mps, cpu."""
 
+import logging
+
 import torch
 
 from .._errors import OptionError
 from .._settings import settings
+
+_log = logging.getLogger("histoscribe")
 
 
 def choose_device(device: str | None = None) -> torch.device:
@@ -21,7 +25,9 @@ def choose_device(device: str | None = None) -> torch.device:
     """
     name = device or settings.device
     if name is None:
-        return torch.device(_present()[0])
+        present = _present()
+        _log.info("device %s, the first of %s", present[0], present)
+        return torch.device(present[0])
     try:
         chosen = torch.device(name)
     except RuntimeError as error:

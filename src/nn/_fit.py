@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from .._errors import HistoscribeError, OptionError
 from .._settings import settings
-from ._callbacks import Bar, Best, Checkpoint, History
+from ._callbacks import Bar, Best, Checkpoint, History, Plain
 from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
@@ -100,6 +101,18 @@ def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, An
 
 
 def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return _made(config, device, callbacks)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        if isinstance(error, HistoscribeError):
+            raise
+        field, fix = "TrainConfig.strategy, devices, accelerator", "Leave them out for one device."
+        raise OptionError(field, found=str(error)[:300], expected="what this machine can do", fix=fix) from error
+
+
+def _made(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:
     from lightning.pytorch import Trainer
 
     chosen = choose_device(device if config.accelerator == "auto" else config.accelerator)
@@ -112,6 +125,7 @@ def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> A
         max_epochs=config.epochs,
         gradient_clip_val=config.clip,
         callbacks=callbacks,
+        plugins=[Plain()],
         deterministic=True,
         use_distributed_sampler=False,  # ours knows its rank
         num_sanity_val_steps=0,

@@ -7,6 +7,8 @@ from typing import Any
 
 from .._errors import FileError
 from .._registry import Registry
+from .._types import check_types
+from ._budget import within
 from ._save import CONFIG, WEIGHTS, fingerprint, load_strict, read_folder, write_folder
 
 MODELS = Registry(
@@ -17,6 +19,8 @@ MODELS = Registry(
         "PCA": ".genes._pca:PCA",
     },
 )
+
+_HELD = {"class": str, "options": dict, "meta": dict, "history": list, "sha256": str}
 
 
 @dataclass(eq=False)
@@ -48,6 +52,7 @@ class Model:
     history: list[dict[str, float]] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
+        check_types(Model, vars(self))
         self.module.eval()
 
     @classmethod
@@ -94,14 +99,18 @@ def load(path: str | Path) -> Model:
         A file or tensor is missing, left over, misshaped or changed, or of a newer format.
     MissingError
         A class of model that this version does not know.
+    OptionError
+        An option in it that is not allowed.
 
     Examples
     --------
     >>> model = hs.nn.load("pca")
     """
+    check_types(load, locals())
     tensors, held = read_folder(path)
     config = _config(Path(path) / CONFIG, held)
-    model = Model.new(config, held["meta"])
+    with within(tensors, str(Path(path) / CONFIG), "a description of these weights"):
+        model = Model.new(config, held["meta"])
     load_strict(model.module, tensors, str(Path(path) / WEIGHTS))
     model.history = held["history"]
     if model.sha256 != held["sha256"]:
@@ -111,9 +120,10 @@ def load(path: str | Path) -> Model:
 
 
 def _config(path: Path, held: Mapping[str, Any]) -> Any:
-    missing = [name for name in ("class", "options", "meta", "history", "sha256") if name not in held]
-    if missing:
-        raise FileError(str(path), found=f"no {missing}", expected="what Model.save wrote", fix="Save it again.")
+    off = [name for name, kind in _HELD.items() if not isinstance(held.get(name), kind)]
+    if off:
+        found = f"no {off}, or of another type"
+        raise FileError(str(path), found=found, expected="what Model.save wrote", fix="Save it again.")
     kind, options = MODELS[held["class"]], held["options"]
     known = {f.name for f in fields(kind)}
     if set(options) != known:

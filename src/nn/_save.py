@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from .._errors import FileError
+from .._files import atomic_folder, recover
+from .._json import read_json
 
 FORMAT = 1
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -36,44 +36,21 @@ def write_folder(path: str | Path, tensors: Mapping[str, Tensor], config: Mappin
     Raises
     ------
     FileError
-        ``path`` is there and is no model: it will not be replaced.
+        ``path`` is there and is no model: it will not be replaced. Or it can't be written.
     """
     path = Path(path)
-    new, old = _beside(path)
-    _recover(path)
+    recover(path)
+    if path.is_symlink():
+        fix = "Name the folder it leads to, or delete the link: what a link leads to is not replaced."
+        raise FileError(str(path), found=f"a link to {path.resolve()}", expected="a folder", fix=fix)
     if path.exists() and not (path.is_dir() and {p.name for p in path.iterdir()} <= {WEIGHTS, CONFIG}):
         fix = "Name a new folder: saving replaces it as a whole."
         raise FileError(str(path), found="something that is no model", expected="a model or nothing", fix=fix)
-    shutil.rmtree(new, ignore_errors=True)  # what a killed save left
-    new.mkdir(parents=True)
     header = {"format": FORMAT, "version": version("histoscribe")}
-    _write(new / WEIGHTS, _bytes(tensors))
-    _write(new / CONFIG, json.dumps({**header, **config}, indent=1, allow_nan=False).encode())
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _beside(path: Path) -> tuple[Path, Path]:
-    return path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
-
-
-def _recover(path: Path) -> None:
-    """Put the old model back if a save was killed between its two renames."""
-    old = _beside(path)[1]
-    if old.exists():
-        if path.exists():
-            shutil.rmtree(old)
-        else:
-            old.rename(path)
+    with atomic_folder(path) as beside:
+        (beside / WEIGHTS).write_bytes(_bytes(tensors))
+        # Last, because it holds the hash of all: there and matching is whole.
+        (beside / CONFIG).write_bytes(json.dumps({**header, **config}, indent=1, allow_nan=False).encode())
 
 
 def read_folder(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -85,23 +62,19 @@ def read_folder(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         A file is missing or broken, or of a newer format.
     """
     path = Path(path)
-    _recover(path)
+    recover(path)
     for name in (CONFIG, WEIGHTS):
         if not (path / name).is_file():
             fix = "Pass the folder that Model.save wrote."
             raise FileError(str(path / name), found="nothing", expected="a saved model", fix=fix)
-    try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        found = config["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        fix = "Save the model again."
-        raise FileError(str(path / CONFIG), found=repr(error), expected="what Model.save wrote", fix=fix) from error
+    config = read_json(path / CONFIG, expected="what Model.save wrote")
+    found = config.get("format")
     if found != FORMAT:
         fix = f"It was written by histoscribe {config.get('version')}: install that version or a later one."
         raise FileError(str(path / CONFIG), found=f"format {found}", expected=f"format {FORMAT}", fix=fix)
     try:
         return st.load_file(path / WEIGHTS), config
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
         fix = "The file is broken: copy or save it again."
         raise FileError(str(path / WEIGHTS), found=str(error), expected="safetensors", fix=fix) from error
 

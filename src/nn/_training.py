@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .._errors import FileError, TrainingError
 from ._config import TrainConfig
-from ._data import Batch, Batches
+from ._data import Batch
 from ._seed import reseed
 
 
@@ -69,7 +69,8 @@ class Training(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx == 0:
             # Random states are a function of seed and epoch alone, so that a resumed run needs none of them.
-            reseed(self.config.random_state, self.current_epoch, self.global_rank)
+            # From 1 on: the seed alone is that of the initial weights, and of a batch that was loaded before this.
+            reseed(self.config.random_state, 1 + self.current_epoch, self.global_rank)
 
     def _log(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
         size = len(next(iter(batch.values())))
@@ -89,9 +90,9 @@ class Training(LightningModule):
     def val_dataloader(self) -> Any:
         return [] if self.val_rows is None else self._loader(self.val_rows, shuffle=False)
 
-    def _batches(self, rows: Any, *, shuffle: bool) -> Batches:
+    def _batches(self, rows: Any, *, shuffle: bool) -> Any:
         epoch = self._epoch if shuffle else None
-        return Batches(len(rows), self.config.batch_size, self.config.random_state, epoch)
+        return rows.batches(self.config.batch_size, self.config.random_state, epoch)
 
     def _epoch(self) -> int:
         # Not current_epoch: that is one behind while a resumed run starts its workers.

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from .._errors import MissingError
 from .._keys import Keys, slug
 from .._record import AnnDatas, each, require
+from .._types import check_types
 from ._alignment_panels import OnTissue, draw_placements, draw_shift
 from ._backdrop import backdrop
 from ._extent import resized
@@ -51,6 +52,7 @@ def alignment(adata: AnnDatas, *, library_key: str = Keys.LIBRARY_ID, image: boo
     >>> hs.pp.check_registration(adata)
     >>> hs.pl.alignment(adata)
     """
+    check_types(alignment, locals())
     shown = views(each(adata), library_key=library_key, library_id=None, crop=None)
     found = [_entry(view) for view in shown]
     maps = [name for name in _MAPS if any(name in entry for entry in found)]

@@ -67,8 +67,11 @@ def _read(image: SlideImage, view: View, longest: int) -> Backdrop:
 
 
 def displayable(pixels: Any) -> Any:
-    """RGB as it is; of any other number of channels the first, in grey."""
+    """RGB as it is, floats above 1 by their largest; of any other number of channels the first, in grey."""
     rgb = pixels.shape[-1] == 3
     if rgb and pixels.dtype.kind == "u":
         return (pixels / np.iinfo(pixels.dtype).max).astype(np.float32) if pixels.dtype != np.uint8 else pixels
-    return pixels.clip(0, 1) if rgb else pixels[..., 0]
+    if not rgb:
+        return pixels[..., 0]
+    pixels = np.nan_to_num(pixels, posinf=0, neginf=0)
+    return (pixels / max(1.0, float(pixels.max(initial=1.0)))).clip(0, 1)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import AnnDatas, each
+from .._types import check_types
 from ._arrange import arrange, titled
 from ._backdrop import has_image
 from ._colors import Palette
@@ -18,7 +19,7 @@ from ._limits import Numeric
 from ._paints import color_names, keep, paints
 from ._panel import Paint
 from ._spots import Spots
-from ._views import views
+from ._views import views, warn_of_places
 
 _TISSUE = "H&E"
 
@@ -74,6 +75,7 @@ def panels(
     >>> figure = hs.pl.panels(adata, ["EPCAM", "HYPOXIA", "domain"])
     >>> figure.savefig("figure_1.pdf")
     """
+    check_types(panels, locals())
     adatas, names = each(adata), color_names(color)
     shown = views(adatas, library_key=library_key, library_id=library_id, crop=crop)
     if len(shown) != 1:
@@ -84,6 +86,7 @@ def panels(
     variables: list[Paint | None] = [None, *made] if has_image(shown[0]) else [*made]
     cells = arrange(shown, variables, ncols=ncols, spots=Spots(size=size, alpha=alpha), scale_bar=True, legend=True)
     cells = titled([_lettered(cell, i) for i, cell in enumerate(cells)], title)
+    warn_of_places(adatas, library_key)
     cells = with_backdrops(cells, panel_size(cells))
     keep(adatas, made, replace=palette is not None)
     return draw(cells)

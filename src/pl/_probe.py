@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .._errors import OptionError
+from .._types import check_types
 from ._colors import NO_VALUE, PALETTE
 from ._text import INK, NORMAL, SMALL, written
 
@@ -53,6 +54,7 @@ def probe(frame: pd.DataFrame, *, metric: str | None = None, ax: Axes | None = N
     >>> frame = hs.tl.linear_probe(sections, "region", use_rep={"image": "X_image", "coordinates": "spatial"})
     >>> hs.pl.probe(frame)
     """
+    check_types(probe, locals())
     metric = _metric(frame, metric)
     rows = _rows(frame)
     if ax is None:

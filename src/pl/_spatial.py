@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import AnnDatas, each
+from .._types import check_types
 from ._arrange import arrange, titled
 from ._colors import Palette
 from ._grid import draw, inches_of, panel_size, with_backdrops
 from ._limits import Numeric
 from ._paints import color_names, keep, paints
 from ._spots import Spots
-from ._views import same_scale, views
+from ._views import same_scale, views, warn_of_places
 
 
 def spatial(
@@ -110,12 +111,18 @@ def spatial(
     ScaleError
         ``crop`` is given and nobody says the um per pixel.
 
+    Warns
+    -----
+    UserWarning
+        More than half of a section's spots lie outside its image, or x and y are swapped.
+
     Examples
     --------
     >>> hs.pl.spatial(adata, color=["EPCAM", "HYPOXIA", "domain"])
     >>> hs.pl.spatial(adata, "domain", crop=(2000, 2000, 4000, 4000))
     >>> hs.pl.spatial([first, second], "EPCAM", layer="counts")
     """
+    check_types(spatial, locals())
     adatas, names = each(adata), color_names(color)
     shown = same_scale(views(adatas, library_key=library_key, library_id=library_id, crop=crop))
     how = Numeric(cmap=cmap, vmin=vmin, vmax=vmax, vcenter=vcenter)
@@ -126,6 +133,7 @@ def spatial(
     cells = arrange(shown, made, ncols=ncols, spots=Spots(size=size, alpha=alpha), scale_bar=scale_bar, legend=legend)
     cells = titled(cells, title)
     if image:
+        warn_of_places(adatas, library_key)
         cells = with_backdrops(cells, inches_of(ax) if ax is not None else panel_size(cells))
     keep(adatas, made, replace=palette is not None)
     if ax is not None:

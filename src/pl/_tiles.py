@@ -11,6 +11,7 @@ from .._errors import MissingError, OptionError
 from .._keys import Keys, valid
 from .._record import AnnDatas, each, has, require
 from .._sections import sections
+from .._types import check_types
 from ..io import open_image
 from ._backdrop import displayable
 from ._colors import category_colors, keep_colors, names_of
@@ -65,6 +66,7 @@ def tiles(
     >>> hs.pp.tile(adata)
     >>> hs.pl.tiles(adata, groupby="domain")
     """
+    check_types(tiles, locals())
     if n < 1:
         raise OptionError("n", found=repr(n), expected="1 or more", fix="Leave it out.")
     adatas = each(adata)

@@ -1,6 +1,7 @@
 """Sections as they are drawn: their spots, their scale and the part of the slide that is shown."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from .._errors import MissingError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys, Slot
 from .._record import has
-from .._sections import positions, section_mpp, sections
+from .._sections import misplaced, positions, section_mpp, sections
 from .._units import spacing, to_px, to_um
 from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized
 from ._picture import library_entry, picture_size
@@ -97,6 +98,13 @@ def mpp_of(adata: AnnData, library_id: str) -> float | None:
     """Micrometres per pixel of a section, None where nobody says; one that can't be is still an error."""
     said = library_entry(adata, library_id).get(LibraryKeys.METADATA, {}).get(LibraryKeys.MPP)
     return None if said is None else section_mpp(adata, library_id)
+
+
+def warn_of_places(adatas: Sequence[AnnData], library_key: str) -> None:
+    """Warn of spots beside their image; they are drawn, for that is how to see what is wrong."""
+    for one in adatas:
+        for error in misplaced(one, library_key):
+            warnings.warn(str(error), UserWarning, stacklevel=3)
 
 
 def log_without_scale(shown: Sequence[View]) -> None:

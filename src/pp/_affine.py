@@ -8,11 +8,12 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks import check, is_count, is_number
+from .._checks import check, is_count, is_number, numbers
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import AnnDatas, Targets, each, has, write
 from .._sections import positions, sections
+from .._types import check_types
 from ._landmarks import Kind, agreeing, landmarks, solve
 from ._placements import moved
 
@@ -72,6 +73,7 @@ def fit_affine(
            [ 2., -0., 20.],
            [ 0.,  0.,  1.]])
     """
+    check_types(fit_affine, locals())
     check("kind", kind, kind in get_args(Kind), f"one of {get_args(Kind)}")
     check("threshold", threshold, threshold is None or is_number(threshold, 1e-12), "a positive length")
     check("max_trials", max_trials, is_count(max_trials), "a whole number of 1 or more")
@@ -126,10 +128,10 @@ def align_affine(
     >>> hs.pp.align_affine(adata, matrix)
     >>> hs.pp.align_affine(adata, {"C2": matrix})
     """
+    check_types(align_affine, locals())
     maps = _matrices(adata, matrix, library_key)
     targets = Targets(adata, copy=copy)
     results = [_moved(one, maps, library_key) for one in targets]
-    params = {"matrix": maps, "library_key": library_key}
     for one, (xy, before, stays) in zip(targets, results, strict=True):
         if stays:
             log.info("spots already lie where the matrix takes them; nothing is moved")
@@ -138,6 +140,8 @@ def align_affine(
         if stale:
             log.warning("%s belong to the old positions: make them again", ", ".join(stale))
         outputs = {Keys.SPATIAL: xy, Keys.SPATIAL_BEFORE: before}
+        own = {name: maps[name] for name in sections(one, library_key) if name in maps}
+        params = {"matrix": own, "library_key": library_key}
         write(one, outputs, by="pp.align_affine", params=params, inputs=[Keys.SPATIAL])
     return targets.result()
 
@@ -158,8 +162,8 @@ def _matrices(
 
 
 def _affine(name: str, value: Any) -> NDArray[np.float64]:
-    matrix = np.asarray(value, dtype=np.float64)
     fix = "Fit one with hs.pp.fit_affine(source, target)."
+    matrix = numbers(name, value, fix=fix)
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not np.allclose(matrix[2], (0, 0, 1)):
         found = f"shape {matrix.shape}, last row {matrix[-1].tolist() if matrix.ndim == 2 else matrix.tolist()}"
         raise OptionError(name, found=found, expected="(3, 3), finite, with the last row 0, 0, 1", fix=fix)

@@ -9,6 +9,7 @@ from ._array import PITCH_UM, Array
 
 _PITCH_APART = 0.05
 _STRETCHED = 0.03  # printed and scanned arrays stay below 1.5 %
+UNTOLD = "not known"
 _OFF_PLACE = 0.25  # of the pitch, for all but one spot in twenty
 
 
@@ -37,7 +38,7 @@ class Check:
 
 def untold(check: str, why: str, *, expected: str = "", unit: str = "") -> Check:
     """Check that can't be run."""
-    return Check(check, "not known", np.nan, unit, expected, None, why)
+    return Check(check, UNTOLD, np.nan, unit, expected, None, why)
 
 
 def array_checks(array: Array | None, mpp: float | None) -> list[Check]:

@@ -9,11 +9,13 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from .._checks import check, is_count
-from .._errors import ImageError
+from .._types import check_types
 from .._units import to_px
 from ..io import SlideImage, open_image
+from ..io._colours import is_exchanged
 from ..io._grid import grid, tissue_share
 from ..io._tissue import section_tissue
+from ..io.image._kind import check_rgb
 from ._macenko import fit_macenko
 from ._normalize_stain import is_stained, rgb_images
 from ._reinhard import fit_reinhard
@@ -73,7 +75,8 @@ def fit_stain(
     Warns
     -----
     UserWarning
-        The pixels do not hold two stains that can be told apart: the result is marked ``degenerate``.
+        The pixels do not hold two stains that can be told apart: the result is marked ``degenerate``. Or red and blue
+        appear exchanged.
 
     References
     ----------
@@ -86,12 +89,16 @@ def fit_stain(
     >>> target = hs.pp.fit_stain(hs.datasets.her2st("C2"))
     >>> tiles, changed = hs.pp.normalize_stain(tiles, stain, target)
     """
+    check_types(fit_stain, locals())
     check("method", method, method in METHODS, f"one of {list(METHODS)}")
     light = _brightness(background)
     check("n_pixels", n_pixels, is_count(n_pixels, _LEAST_STAINED), f"a whole number, {_LEAST_STAINED} or more")
     rng = np.random.default_rng(random_state)
     pixels = _pixels(source, library_id, rng)
     pixels = pixels[is_stained(pixels, light)]
+    if not isinstance(source, AnnData) and is_exchanged(pixels):  # what is linked was looked at before
+        msg = "red and blue appear exchanged, as cv2 reads them. If so, pass pixels[..., ::-1]."
+        warnings.warn(msg, UserWarning, stacklevel=2)
     if len(pixels) > n_pixels:
         pixels = pixels[np.sort(rng.choice(len(pixels), n_pixels, replace=False))]
     fitted = None
@@ -115,10 +122,7 @@ def _pixels(source: AnnData | _Pixels | str | Path, library_id: str | None, rng:
         flat = rgb_images(source).reshape(-1, 3)
         return flat[:: 1 + len(flat) // _MOST_LOOKED_AT]
     with open_image(source, library_id=library_id) as image:
-        if image.n_channels != 3 or image.dtype != np.uint8:
-            found = f"{image.n_channels} channels of {image.dtype}"
-            fix = "Link the H&E image of the section: hs.io.link_image(adata, path)."
-            raise ImageError(image.source, found=found, expected="8-bit RGB", fix=fix)
+        check_rgb(image)
         return _of_tissue(image, rng)
 
 

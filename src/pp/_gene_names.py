@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from .._errors import GenesError
 
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$")
 _SAMPLE = 200  # names looked at to tell their kind
+_WARN_BELOW, _ERROR_BELOW = 0.8, 0.2  # share of the counts in the genes that are used
 
 _log = logging.getLogger("histoscribe")
 
@@ -165,18 +167,67 @@ def _n_found(position: NDArray[np.int64]) -> int:
     return len(set(position.tolist()) - {-1})
 
 
-def mismatch_hint(adata: AnnData, wanted: Sequence[str]) -> str:
-    """Say why few gene names of ``adata`` are among ``wanted``, as far as the names tell."""
-    names, wanted = [str(name).strip() for name in adata.var_names], [gene.strip() for gene in wanted]
+def check_coverage(
+    adata: AnnData, wanted: Sequence[str], n_found: int, coverage: float, *, among: str, stacklevel: int
+) -> None:
+    """Refuse sections with less than a fifth of their counts in the genes that are used; warn below four fifths.
+
+    ``wanted`` are names to compare with, for the message.
+    """
+    found = f"{n_found} of {adata.n_vars} genes {among}, {coverage:.0%} of the counts"
+    _log.info(found)
+    if coverage < _ERROR_BELOW:
+        expected = f"at least {_ERROR_BELOW:.0%} of the counts"
+        raise GenesError("var_names", found=found, expected=expected, fix=mismatch_hint(adata, wanted))
+    if coverage < _WARN_BELOW:
+        hint = mismatch_hint(adata, wanted)
+        warnings.warn(f"Only {found}; the rest is left out. {hint}", UserWarning, stacklevel=stacklevel + 1)
+
+
+def other_names(adata: AnnData, adatas: Sequence[AnnData]) -> list[str]:
+    """Names of a section to compare a section with where few genes are in both."""
+    return list(map(str, adatas[-1 if adata is adatas[0] else 0].var_names))
+
+
+def shared_genes(adatas: Sequence[AnnData]) -> list[str]:
+    """Genes that all sections measure, by the names and in the order of the first.
+
+    Raises
+    ------
+    GenesError
+        There are none, or the first section has two columns of one name.
+    """
+    wanted = own_names(adatas[0])
+    held = [match_genes(one, wanted).position for one in adatas]
+    shared = set.intersection(*(set(position.tolist()) for position in held)) - {-1}
+    if not shared:
+        other = min(zip(held, adatas, strict=True), key=lambda pair: _n_found(pair[0]))[1]
+        examples = [list(one.var_names[:2]) for one in (adatas[0], other)]
+        fix = mismatch_hint(other, wanted)
+        raise GenesError("var_names", found=f"no gene in all sections, as in {examples}", expected="some", fix=fix)
+    return [gene for k, gene in enumerate(wanted) if k in shared]
+
+
+def agree_but_for_case(names: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Whether more names are alike in other letters, upper for lower, than as they are: those of another species."""
+    names, wanted = set(names), set(wanted)
+    alike = len({name.upper() for name in names} & {name.upper() for name in wanted})
+    return alike > max(len(names & wanted), min(len(names), len(wanted)) // 10)
+
+
+def mismatch_hint(adata: AnnData | Sequence[str], wanted: Sequence[str]) -> str:
+    """Say why few gene names of ``adata``, or of a list, are among ``wanted``, as far as the names tell."""
+    held = adata.var_names if isinstance(adata, AnnData) else adata
+    names, wanted = [str(name).strip() for name in held], [gene.strip() for gene in wanted]
     if not names or not wanted:
         return "One of the two lists is empty."
     ours, theirs = is_ensembl(names), is_ensembl(wanted)
     if ours != theirs:
         kinds = ("Ensembl ids", "symbols") if ours else ("symbols", "Ensembl ids")
         fix = "Convert them, or put the other names into a column of adata.var: it is then read."
+        fix = fix if isinstance(adata, AnnData) else "Convert them."
         return f"var_names are {kinds[0]} such as {names[0]!r} and {kinds[1]} are needed. {fix}"
-    exact = len(set(names) & set(wanted))
-    if len({n.upper() for n in names} & {w.upper() for w in wanted}) > max(exact, len(names) // 10):
+    if agree_but_for_case(names, wanted):
         return (
             f"Names agree but for upper and lower case ({names[0]!r}): mouse symbols against human ones, it seems. "
             "Use a vocabulary or gene sets of the same species, or convert orthologs."

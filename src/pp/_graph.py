@@ -15,7 +15,8 @@ from anndata import AnnData
 from .._errors import OptionError
 from .._keys import Keys
 from .._record import AnnDatas, Targets, write
-from .._sections import positions_um, sections
+from .._sections import check_placed, positions_um, sections
+from .._types import check_types
 
 
 def spatial_graph(
@@ -53,12 +54,18 @@ def spatial_graph(
     OptionError
         Spots without a position, or a section with fewer spots than ``n_neighbors + 1``.
 
+    Warns
+    -----
+    UserWarning
+        Spots of a section lie at the same place: they are neighbours, 0 um apart.
+
     Examples
     --------
     >>> adata = hs.datasets.toy()
     >>> hs.pp.spatial_graph(adata)
     >>> sq.gr.nhood_enrichment(adata, cluster_key="true_domain")
     """
+    check_types(spatial_graph, locals())
     targets = Targets(adata, copy=copy)
     graphs = [_section_graph(one, n_neighbors, radius_um, library_key) for one in targets]
     params = {"n_neighbors": n_neighbors, "radius_um": radius_um, "library_key": library_key}
@@ -82,6 +89,7 @@ def _section_graph(
     xy = positions_um(adata, library_key)
     groups = sections(adata, library_key)
     _check(xy, groups, n_neighbors, radius_um)
+    _warn_of_same_places(xy, groups)
     labels = np.empty(adata.n_obs, dtype=object)
     for name, rows in groups.items():
         labels[rows] = name
@@ -89,31 +97,39 @@ def _section_graph(
 
 
 def _check(xy: np.ndarray, groups: dict[str, Any], n_neighbors: int, radius_um: float | None) -> None:
-    missing = int((~np.isfinite(xy).all(axis=1)).sum())
-    if missing:
-        fix = "Leave these spots out: adata[np.isfinite(adata.obsm['spatial']).all(axis=1)]."
-        raise OptionError("obsm['spatial']", found=f"{missing} spots without a position", expected="numbers", fix=fix)
+    check_placed(xy)
     if radius_um is not None:
         if not radius_um > 0:
             raise OptionError("radius_um", found=repr(radius_um), expected="a length in um", fix="Leave it out.")
         return
     smallest = min(groups, key=lambda name: len(groups[name]))
-    if not 1 <= n_neighbors < len(groups[smallest]):
-        expected = f"1 to {len(groups[smallest]) - 1}, as section {smallest!r} has {len(groups[smallest])} spots"
+    n = len(groups[smallest])
+    if n < 2:
+        fix = "Leave this section out."
+        raise OptionError(f"section {smallest!r}", found=f"{n} spot", expected="2 or more, to be neighbours", fix=fix)
+    if not 1 <= n_neighbors < n:
+        expected = f"1 to {n - 1}, as section {smallest!r} has {n} spots"
         raise OptionError("n_neighbors", found=str(n_neighbors), expected=expected, fix="Ask for fewer.")
+
+
+def _warn_of_same_places(xy: np.ndarray, groups: dict[str, Any]) -> None:
+    """Warn of spots at the place of another one: a section that is there twice, or two that nobody told apart."""
+    for name, rows in groups.items():
+        again = len(rows) - len(np.unique(xy[rows], axis=0))
+        if again:
+            msg = f"{again} spots of section {name!r} lie at the place of another one; is it one section?"
+            warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def symmetric_graph(
     xy: np.ndarray, section: pd.Categorical, n_neighbors: int, radius_um: float | None
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Return connectivities and distances (n, n) of positions (n, 2), within sections; squidpy's graph made symmetric."""
-    distances = _squidpy_distances(
-        AnnData(obs=pd.DataFrame({"section": section}, index=np.arange(len(xy)).astype(str)), obsm={"xy": xy}),
-        n_neighbors,
-        radius_um,
-    )
-    # Two spots at one place are 0 apart: an explicit zero is an edge too, which maximum() would drop.
-    distances.data = np.maximum(distances.data, np.finfo(np.float64).tiny)
+    order = np.lexsort((xy[:, 1], xy[:, 0]))  # of neighbours at one distance the place decides, not the row
+    obs = pd.DataFrame({"section": section[order]}, index=np.arange(len(xy)).astype(str))
+    distances = _squidpy_distances(AnnData(obs=obs, obsm={"xy": xy[order]}), n_neighbors, radius_um)
+    back = np.argsort(order)
+    distances = distances[back][:, back]
     distances = sp.csr_matrix(distances.maximum(distances.T))
     distances.sort_indices()
     connectivities = distances.copy()
@@ -133,7 +149,14 @@ def _squidpy_distances(shadow: AnnData, n_neighbors: int, radius_um: float | Non
             result = sq.gr.spatial_neighbors_knn(shadow, n_neighs=n_neighbors, **options)
         else:
             result = sq.gr.spatial_neighbors_radius(shadow, radius=radius_um, **options)
-    return sp.csr_matrix(result[1], dtype=np.float64)
+    return _with_edges_of_no_length(*(sp.csr_matrix(one, dtype=np.float64) for one in result[:2]))
+
+
+def _with_edges_of_no_length(connectivities: sp.csr_matrix, distances: sp.csr_matrix) -> sp.csr_matrix:
+    """Distances, with the edges between spots at one place: a sparse matrix drops their 0, so they get the least length."""
+    lost = connectivities - distances.sign()
+    lost.setdiag(0)
+    return sp.csr_matrix(distances + lost * np.finfo(np.float64).tiny)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.measure import ransac
 from skimage.transform import AffineTransform, EuclideanTransform, SimilarityTransform
 
+from .._checks import numbers
 from .._errors import OptionError
 
 log = logging.getLogger("histoscribe")
@@ -40,7 +41,7 @@ def landmarks(
 
 
 def _points(name: str, value: ArrayLike) -> NDArray[np.float64]:
-    points = np.asarray(value, dtype=np.float64)
+    points = numbers(name, value, fix="Pass one row a point.")
     if points.ndim != 2 or points.shape[1] != 2:
         raise OptionError(name, found=f"shape {points.shape}", expected="(n, 2): x and y", fix="Pass one row a point.")
     if bad := int((~np.isfinite(points)).any(axis=1).sum()):

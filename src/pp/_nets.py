@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._errors import GenesError, OptionError
+from .._keys import slug
 from .._pathway_scale import Net
 from ..datasets import hallmark
 from ..io import read_gmt
@@ -29,8 +30,19 @@ def named_net(gene_sets: GeneSets) -> tuple[str, Net]:
     OptionError
         It is none of the forms that are understood.
     GenesError
-        A net without its columns, with weights that are no numbers, or with two weights for a gene of a set.
+        A net without its columns, with weights that are no numbers, or with two weights for a gene of a set; two sets
+        whose columns would have one name.
     """
+    name, net = _named(gene_sets)
+    columns: dict[str, str] = {}
+    for one in net:
+        if (other := columns.setdefault(slug(one), one)) != one:
+            found = f"{other!r} and {one!r}, both of column {slug(one)!r}"
+            raise GenesError("gene_sets", found=found, expected="a column for each set", fix="Rename one of the two.")
+    return name, net
+
+
+def _named(gene_sets: GeneSets) -> tuple[str, Net]:
     if isinstance(gene_sets, pd.DataFrame):
         return "pathways", _of_frame(gene_sets)
     if isinstance(gene_sets, Mapping):
@@ -44,14 +56,17 @@ def named_net(gene_sets: GeneSets) -> tuple[str, Net]:
     if not path.suffix and not path.exists():
         fix = "Did you mean 'hallmark'?"
         raise OptionError("gene_sets", found=repr(str(gene_sets)), expected=_EXPECTED, fix=fix)
-    return path.name.removesuffix(".gz").removesuffix(".gmt"), _of_dict(read_gmt(path))
+    return path.name.removesuffix(".gz").removesuffix(".zip").removesuffix(".gmt"), _of_dict(read_gmt(path))
 
 
 def _of_dict(sets: Mapping[str, Sequence[str]]) -> Net:
     for name, genes in sets.items():
-        if isinstance(genes, str):
+        if isinstance(genes, str) or not isinstance(genes, Iterable):
             fix = f"Make it a list: {{{str(name)!r}: [{genes!r}]}}."
             raise OptionError(f"gene_sets[{str(name)!r}]", found=repr(genes), expected="a list of genes", fix=fix)
+    if len({str(name) for name in sets}) < len(sets):
+        found = f"names that are one as text, among {list(sets)[:5]}"
+        raise GenesError("gene_sets", found=found, expected="each set once", fix="Rename or remove one of the two.")
     return {str(name): {str(gene).strip(): 1.0 for gene in genes} for name, genes in sets.items()}
 
 
@@ -60,6 +75,9 @@ def _of_frame(net: pd.DataFrame) -> Net:
     if missing:
         fix = "Rename its columns: net.rename(columns={...: 'source', ...: 'target'})."
         raise GenesError("gene_sets", found=f"columns {list(net.columns)}", expected="source and target", fix=fix)
+    if unnamed := int(net[["source", "target"]].isna().any(axis=1).sum()):
+        found = f"{unnamed} rows without a set or a gene"
+        raise GenesError("gene_sets", found=found, expected="a name in each", fix="Drop these rows: net.dropna().")
     weight = pd.to_numeric(net["weight"], errors="coerce") if "weight" in net else pd.Series(1.0, index=net.index)
     if not np.isfinite(weight).all():
         found = f"{int((~np.isfinite(weight)).sum())} weights that are no numbers"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .._checks import check
 from .._errors import ImageError
+from .._types import check_types
 from ._macenko import STAINED, exchange, exchange_tables, exchanged, mean_density
 from ._reinhard import transfer, transferred
 from ._stain import STANDARD, Stain
@@ -62,6 +63,7 @@ def normalize_stain(
     >>> stain = hs.pp.fit_stain(tiles)
     >>> tiles, changed = hs.pp.normalize_stain(tiles, stain)
     """
+    check_types(normalize_stain, {"stain": stain, "target": target, "match_amounts": match_amounts})
     fix = "Make it with hs.pp.fit_stain."
     check("stain", stain, isinstance(stain, Stain), "a Stain", fix=fix)
     goal = STANDARD[stain.method] if target is None else target

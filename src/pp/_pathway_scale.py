@@ -13,10 +13,12 @@ from .._counts import raw_counts
 from .._errors import GenesError, OptionError
 from .._pathway_scale import PathwayScale
 from .._record import AnnDatas, each
-from ._gene_names import bare_names, mismatch_hint, names_like, positions
+from .._types import check_types
+from ._gene_names import bare_names, check_coverage, mismatch_hint, names_like, other_names, positions
 from ._gene_sums import log_sums, totals
 from ._methods import METHODS, Job, score_by
 from ._nets import GeneSets, genes_of, membership_matrix, named_net
+from ._scores import Scoring, warn_if_few
 from ._ulm import Universe
 
 _LEAST_FOUND = 0.01  # share of the training spots; a gene found in fewer has no standard deviation to speak of
@@ -74,12 +76,18 @@ def fit_pathway_scale(
     OptionError
         An unknown method or form of gene sets; fewer than two spots with counts.
 
+    Warns
+    -----
+    UserWarning
+        Fewer than half of the sets can be scored, or fewer than half of their genes are in the scale.
+
     Examples
     --------
     >>> slides = hs.datasets.toy(n_slides=4)
     >>> scale = hs.pp.fit_pathway_scale(slides[:3], slides[0].uns["truth"]["gene_sets"])
     >>> hs.pp.score_pathways(slides[3], reference=scale)
     """
+    check_types(fit_pathway_scale, locals())
     known = [name for name, kind in METHODS.items() if kind.alone]
     check("method", method, method in known, f"one of {known}")
     check("min_genes", min_genes, is_count(min_genes), "1 or more")
@@ -91,9 +99,10 @@ def fit_pathway_scale(
     membership = membership_matrix(positions(genes, wanted), wanted, net)
     scored = membership.getnnz(axis=0) >= min_genes
     if not scored.any():
-        found = f"at most {membership.getnnz(axis=0).max(initial=0)} genes of the scale in a set"
+        found = f"at most {membership.getnnz(axis=0).max(initial=0)} genes of the scale in a set of {list(net)[:3]}"
         fix = mismatch_hint(sections[0], wanted)
         raise GenesError("gene_sets", found=found, expected=f"{min_genes} or more in some set", fix=fix)
+    warn_if_few(sections[0], membership, Scoring(net, method, min_genes, layer), stacklevel=3)
     universe = Universe(np.ones(len(genes), dtype=bool), means, sds)
     job = Job(counts, sp.csr_matrix(membership[:, scored]), universe, np.array(genes))
     depths, found_means, found_sds = _levels(method, job, random_state)
@@ -117,17 +126,23 @@ def fit_pathway_scale(
 
 def _joined(sections: Sequence[AnnData], wanted: list[str], layer: str | None) -> tuple[sp.csr_matrix, list[str]]:
     """Stack the counts of the genes that all sections have, by the kind of names that the sets use, in their order."""
+    whole = [raw_counts(one, layer) for one in sections]
     columns = [_columns(one, wanted) for one in sections]
     genes = sorted(set.intersection(*map(set, columns)))
     if not genes:
         found = f"no gene in all sections, as in {[list(some)[:2] for some in columns[:2]]}"
-        fix = "Bring their gene names to one naming (symbols or Ensembl ids)."
+        fix = mismatch_hint(list(columns[-1]), list(columns[0]))
         raise GenesError("var_names", found=found, expected="some", fix=fix)
-    parts = [
-        raw_counts(one, layer)[:, [column[gene] for gene in genes]]
-        for one, column in zip(sections, columns, strict=True)
-    ]
-    return sp.csr_matrix(sp.vstack(parts)), genes
+    parts = []
+    for one, own, column in zip(sections, whole, columns, strict=True):
+        part = own[:, [column[gene] for gene in genes]]
+        coverage = float(part.sum() / max(own.sum(), 1)) if own.nnz else 1.0
+        others = other_names(one, sections)
+        check_coverage(one, others, len(genes), coverage, among="in all sections", stacklevel=4)
+        parts.append(part)
+    counts = sp.csr_matrix(sp.vstack(parts))
+    counts.sort_indices()  # thinning draws in the order of storage, which must not be that of the section's columns
+    return counts, genes
 
 
 def _columns(adata: AnnData, wanted: list[str]) -> dict[str, int]:

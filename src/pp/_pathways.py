@@ -9,6 +9,7 @@ from .._errors import OptionError
 from .._keys import Keys, slug, valid
 from .._pathway_scale import PathwayScale
 from .._record import AnnDatas, Targets, write
+from .._types import check_types
 from ._methods import METHODS
 from ._nets import GeneSets, named_net, net_hash
 from ._scores import Scoring, score_section
@@ -51,7 +52,8 @@ def score_pathways(
         ``"ulm"``: t-value of a univariate linear model of expression on membership, exact and from sparse counts.
         By decoupler, a block of spots at a time: ``"mlm"``, ``"viper"``, ``"zscore"``, ``"waggr"`` (weighted mean),
         ``"gsea"``, ``"ora"`` (top 5 % of genes), ``"aucell"``, and ``"gsva"``, which compares the spots of a section
-        with each other and needs it dense. With a reference, its method.
+        with each other and needs it dense. Those that rank genes break ties by name, so that the order of the genes
+        makes no difference. With a reference, its method.
     reference
         Scale from :func:`fit_pathway_scale`. Expression is then centred by the training genes, over the genes of the
         scale alone, and scores are in standard deviations from the training mean at the spot's depth.
@@ -86,8 +88,8 @@ def score_pathways(
     Warns
     -----
     UserWarning
-        Fewer than half of the sets can be scored: gene names of another kind or species, it may be. Less than 80 % of
-        the reference's genes are measured.
+        Fewer than half of the sets can be scored, or fewer than half of their genes are measured, as on a panel: gene
+        names of another kind or species, it may be. Less than 80 % of the reference's genes are measured.
 
     References
     ----------
@@ -108,6 +110,7 @@ def score_pathways(
     >>> scale = hs.pp.fit_pathway_scale([hs.datasets.her2st(name) for name in ("B1", "D1", "E1")])
     >>> hs.pp.score_pathways(adata, reference=scale)
     """
+    check_types(score_pathways, locals())
     check("min_genes", min_genes, is_count(min_genes), "1 or more")
     check("n_perms", n_perms, is_count(n_perms, 0), "0 or more")
     check_method(method)

@@ -15,6 +15,7 @@ from .._keys import Keys, slug
 from .._progress import progress
 from .._record import AnnDatas, each, has, write
 from .._sections import positions, sections
+from .._types import check_types
 from .._units import spacing, to_um
 from ._checks_of_array import Check, array_checks, file_scale, untold
 from ._checks_of_image import Evidence, counts_check, gather, mending, shift_check, standing_checks, tissue_check
@@ -88,6 +89,7 @@ def check_registration(
     >>> table.iloc[-1]["found"]
     'image and spots fit'
     """
+    check_types(check_registration, locals())
     check("random_state", random_state, is_count(random_state, 0), "a whole number of 0 or more")
     adatas = each(adata)
     groups = [sections(one, library_key) for one in adatas]
@@ -130,7 +132,7 @@ def _check_section(
     checks.append(file_scale(mpp, picture.mpp if isinstance(picture, Picture) else None))
     evidence = Evidence()
     if isinstance(picture, str):
-        checks.append(untold("tissue", picture.capitalize() + "."))
+        checks.append(untold("tissue", _sentence(picture)))
     else:
         checks.append(tissue_check(picture, xy[rows[0]]))
         placed = np.concatenate(rows)
@@ -151,7 +153,7 @@ def _image_checks(
 ) -> list[Check]:
     """Orientation, scale, shift and outline, or the reasons why nothing is known of them."""
     apart, mpp = unit
-    why = "; ".join(reasons).capitalize() + "." if reasons else _WEAK
+    why = _sentence("; ".join(reasons)) if reasons else _WEAK
     call = f"hs.pp.align_affine(adata, {{{name!r}: adata.uns['registration'][{slug(name)!r}]['matrix']}})"
     checks = standing_checks(evidence.standing, why, call)
     first = first_to_mend(checks)
@@ -162,6 +164,10 @@ def _image_checks(
             shift, reason = None, f"The {first} comes first."
         checks.append(shift_check(label, shift, apart, mpp, reason, call))
     return checks
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[:1].upper()}{reason[1:]}."  # str.capitalize() would change the names in it
 
 
 def _stored(

@@ -21,7 +21,7 @@ from ._nets import genes_of, membership_matrix
 from ._ulm import Universe
 
 _WARN_BELOW, _ERROR_BELOW = 0.8, 0.2  # share of the scale's genes that a section measures
-_FEW_SCORED = 0.5
+_FEW_SCORED = 0.5  # share of the sets, and of their genes
 
 _log = logging.getLogger("histoscribe")
 
@@ -54,6 +54,7 @@ def score_section(adata: AnnData, how: Scoring) -> Scored:
     universe, membership, depth, params = _prepare(adata, counts, how)
     scored = membership.getnnz(axis=0) >= max(how.min_genes, 1)
     _check_scored(adata, scored, membership, how)
+    params["background"] = int(universe.inside.sum())
     names = np.asarray(adata.var_names, dtype=str)
     job = Job(counts, sp.csr_matrix(membership[:, scored]), universe, names, how.n_perms, how.random_state)
     scores, padj = score_by(how.method, job)
@@ -105,19 +106,29 @@ def _check_covered(adata: AnnData, share: float, wanted: list[str]) -> None:
 
 def _check_scored(adata: AnnData, scored: NDArray[np.bool_], membership: sp.csr_matrix, how: Scoring) -> None:
     if not scored.any():
+        most = membership.getnnz(axis=0).max(initial=0)
         raise GenesError(
             "gene_sets",
-            found=f"at most {membership.getnnz(axis=0).max(initial=0)} measured genes in a set",
+            found=f"at most {most} measured genes in a set, such as {list(how.net)[:3]}",
             expected=f"{how.min_genes} or more in some set",
             fix=mismatch_hint(adata, genes_of(how.net)),
         )
-    left = [name for name, ok in zip(how.net, scored, strict=True) if not ok]
-    if scored.mean() < _FEW_SCORED:
-        found = f"{int(scored.sum())} of {len(scored)} gene sets have {how.min_genes} or more measured genes"
-        hint = mismatch_hint(adata, genes_of(how.net))
-        warnings.warn(f"Only {found}; the others are NaN. {hint}", UserWarning, stacklevel=5)
-    elif left:
+    warn_if_few(adata, membership, how, stacklevel=6)
+    if left := [name for name, ok in zip(how.net, scored, strict=True) if not ok]:
         _log.info("%d of %d gene sets have too few measured genes: %s", len(left), len(scored), left)
+
+
+def warn_if_few(adata: AnnData, membership: sp.csr_matrix, how: Scoring, *, stacklevel: int) -> None:
+    """Warn where most sets, or most of their genes, are not measured: other names or species, or a small panel."""
+    sizes, wanted = membership.getnnz(axis=0), genes_of(how.net)
+    scored, measured = int((sizes >= how.min_genes).sum()), int((membership.getnnz(axis=1) > 0).sum())
+    if scored < _FEW_SCORED * len(sizes):
+        found = f"{scored} of {len(sizes)} gene sets have {how.min_genes} or more measured genes; the others are NaN"
+    elif how.reference is None and measured < _FEW_SCORED * len(wanted):
+        found = f"{measured} of the {len(wanted)} genes of the sets are measured; scores stand for these alone"
+    else:
+        return
+    warnings.warn(f"Only {found}. {mismatch_hint(adata, wanted)}", UserWarning, stacklevel=stacklevel)
 
 
 def _framed(adata: AnnData, values: NDArray[np.float32], scored: NDArray[np.bool_], net: Net) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from .._sections import positions, section_mpp
 from .._units import spacing, to_px, to_um
 from ..io import open_image
 from ..io._link import as_uint8_rgb
+from ..io.image._kind import is_rgb, kind
 from ._array import Array, find_array
 from ._placements import Floats
 from ._stain_maps import StainMaps, stain_maps
@@ -132,6 +133,8 @@ def picture_or_reason(adata: AnnData, name: str, apart: float) -> Picture | str:
             warnings.filterwarnings("ignore", message=r".*images\['hires'\] is used", category=UserWarning)
             image = open_image(adata, library_id=name)
         with image:
+            if not (is_rgb(image) or (image.n_channels == 1 and image.dtype == np.uint8)):
+                return f"the image has {kind(image)}, not 8-bit RGB"
             size = float(image.width), float(image.height)
             longest = min(_LONGEST, round(max(size) * _PIXELS / apart))
             pixels, scale = image.thumbnail(max(1, longest))
@@ -147,5 +150,8 @@ def _own_mpp(source: str, *, scale: float) -> float | None:
     """Micrometres per pixel of the frame, by the file's own tags."""
     if source == "array":
         return None
-    with open_image(source) as image:
-        return image.mpp * scale if image.has_mpp else None
+    try:
+        with open_image(source) as image:
+            return image.mpp * scale if image.has_mpp else None
+    except ScaleError:  # pixels that are not square, by tags that the section's own scale overrules
+        return None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import OptionError
+from .._types import check_types
 
 _Three = tuple[float, float, float]
 
@@ -54,6 +55,7 @@ class Stain:
     std: _Three | None = None
 
     def __post_init__(self) -> None:
+        check_types(Stain, vars(self))
         shapes = {"vectors": (3, 2), "amounts": (2,)} if self.method == "macenko" else {"mean": (3,), "std": (3,)}
         for name, shape in {"background": (3,), **shapes}.items():
             value = np.asarray(getattr(self, name), dtype=np.float64)

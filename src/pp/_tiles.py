@@ -2,6 +2,7 @@
 
 import logging
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from .._checks import check
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
-from .._sections import positions, section_mpp, sections
+from .._sections import check_places, positions, section_mpp, sections
+from .._types import check_types
 from .._units import to_px
+from ..io._lattice import VISIUM_STEP_UM, apart, fit_lattice, on_visium
 
 log = logging.getLogger("histoscribe")
 
@@ -62,8 +65,15 @@ def tile(
     ------
     ScaleError
         The section's um per pixel are not known.
+    ImageError
+        More than half of the spots lie outside the image, or x and y are swapped.
     OptionError
         A size that is not positive, or a context below 1 or given twice.
+
+    Warns
+    -----
+    UserWarning
+        The section's um per pixel are more than a tenth from those of its Visium array.
 
     Examples
     --------
@@ -72,6 +82,7 @@ def tile(
     >>> adata.obsm["tiles"].shape, adata.obsm["tiles_x3"].shape
     ((400, 4), (400, 4))
     """
+    check_types(tile, locals())
     check("size_um", size_um, _is_number(size_um) and size_um > 0, "a positive length in um")
     contexts = _slots(context, key_added)
     targets = Targets(adata, copy=copy)
@@ -80,6 +91,8 @@ def tile(
     ]
     wide = list(contexts.values())
     params = {"size_um": size_um, "context": wide if len(wide) > 1 else wide[0], "library_key": library_key}
+    for one in targets:
+        _warn_of_scale(one, library_key)
     for one, boxes in zip(targets, made, strict=True):
         outputs: dict[Any, Any] = {}
         for key, box in boxes.items():
@@ -109,9 +122,24 @@ def _is_number(value: object) -> bool:
 def _section_boxes(adata: AnnData, side_um: float, library_key: str) -> NDArray[np.float64]:
     xy = positions(adata)
     boxes = np.empty((adata.n_obs, 4))
+    check_places(adata, library_key)
     for name, rows in sections(adata, library_key).items():
         boxes[rows] = centred_boxes(xy[rows], float(to_px(side_um, section_mpp(adata, name))))
     return boxes
+
+
+def _warn_of_scale(adata: AnnData, library_key: str) -> None:
+    """Warn where the array of a Visium section says another um per pixel than ``uns``."""
+    xy = positions(adata)
+    for name, rows in sections(adata, library_key).items():
+        spots = on_visium(adata.obs.iloc[rows], xy[rows])
+        if spots is None:
+            continue
+        believed = f"uns['spatial'][{name!r}]['metadata']['mpp']", section_mpp(adata, name)
+        message = apart(believed, ("the pitch of the Visium array", fit_lattice(*spots, VISIUM_STEP_UM).mpp))
+        if message is not None:
+            fix = "If the array is right: hs.io.link_image(adata)."
+            warnings.warn(f"{name}: {message}. {fix}", UserWarning, stacklevel=3)
 
 
 def centred_boxes(xy: NDArray[np.float64], side: float) -> NDArray[np.float64]:

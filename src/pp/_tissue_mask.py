@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from .._checks import check, is_count
 from .._errors import OptionError
 from .._keys import Keys, LibraryKeys
-from .._record import AnnDatas, Targets, require, write
-from .._sections import library, sections
+from .._record import AnnDatas, Targets, has, require, write
+from .._sections import check_places, library, sections
+from .._types import check_types
 from ..io import open_image
 from ..io._grid import tissue_share
 from ..io._tissue import MASK_PX, section_tissue
@@ -63,7 +64,7 @@ def tissue_mask(
     MissingError
         No tiles: run :func:`tile`.
     ImageError
-        No image, or not a bright-field one.
+        No image, or not a bright-field one; or most spots lie outside it.
 
     Warns
     -----
@@ -82,6 +83,7 @@ def tissue_mask(
     >>> float(adata.obs["tissue_fraction"].mean()) > 0.9
     True
     """
+    check_types(tissue_mask, locals())
     check("max_size", max_size, is_count(max_size, 16), "a whole number of pixels, 16 or more")
     targets = Targets(adata, copy=copy)
     found = [_found(one, _boxes(one, tiles_key), library_key, max_size) for one in targets]
@@ -105,6 +107,8 @@ def _found(adata: AnnData, boxes: NDArray[np.float64], library_key: str, max_siz
     """Share of each tile, uns["spatial"] with the masks in it, and the hash of each image."""
     share = np.full(len(boxes), np.nan, dtype=np.float32)
     libraries, hashes = dict(require(adata, Keys.LIBRARIES)), {}
+    if has(adata, Keys.SPATIAL):
+        check_places(adata, library_key)
     for name, rows in sections(adata, library_key).items():
         with open_image(adata, library_id=name) as image:
             mask, scale = section_tissue(image, max_size)

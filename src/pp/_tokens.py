@@ -1,8 +1,5 @@
 """Gene tokens: a spot as the list of its genes, the most unusually expressed first."""
 
-import logging
-import warnings
-
 import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -12,14 +9,11 @@ from .._counts import raw_counts
 from .._errors import GenesError
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
+from .._types import check_types
 from .._vocabulary import PAD, Vocabulary
-from ._gene_names import GeneMatch, match_genes, mismatch_hint
+from ._gene_names import check_coverage, match_genes
 from ._gene_sums import covered
 from ._rank import RANKS, Rank, rank_tokens
-
-_WARN_BELOW, _ERROR_BELOW = 0.8, 0.2  # share of the counts that lies in the vocabulary
-
-_log = logging.getLogger("histoscribe")
 
 
 def tokenize_genes(
@@ -86,11 +80,11 @@ def tokenize_genes(
     >>> adata.obsm["gene_tokens"].shape
     (400, 50)
     """
+    check_types(tokenize_genes, locals())
     check("n_tokens", n_tokens, is_count(n_tokens), "1 or more")
     check("rank", rank, rank in RANKS, f"one of {list(RANKS)}")
-    weights = _weights(vocabulary, rank)
     targets = Targets(adata, copy=copy)
-    results = [_section_tokens(one, vocabulary, weights, n_tokens, rank, layer) for one in targets]
+    results = [section_tokens(one, vocabulary, n_tokens=n_tokens, rank=rank, layer=layer) for one in targets]
     for one, (tokens, names) in zip(targets, results, strict=True):
         write(
             one,
@@ -113,25 +107,17 @@ def _weights(vocabulary: Vocabulary, rank: Rank) -> NDArray[np.float64]:
     return vocabulary.shares
 
 
-def _section_tokens(
-    adata: AnnData, vocabulary: Vocabulary, weights: NDArray[np.float64], n_tokens: int, rank: Rank, layer: str | None
+def section_tokens(
+    adata: AnnData, vocabulary: Vocabulary, *, n_tokens: int, rank: Rank, layer: str | None
 ) -> tuple[NDArray[np.unsignedinteger], dict[str, object]]:
+    """Tokens (n, n_tokens) of a section, and what the record says of its genes."""
+    weights = _weights(vocabulary, rank)
     counts = raw_counts(adata, layer)
     match = match_genes(adata, vocabulary.genes)
     if rank == "residual":
         weights = weights / max(weights[match.position[match.found]].sum(), np.finfo(float).tiny)
     tokens, sums = rank_tokens(counts, match.position, weights, n_tokens, rank=rank)
     coverage = covered(sums)
-    _check_coverage(adata, vocabulary, match, coverage)
+    n_found = int(match.found.sum())
+    check_coverage(adata, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=4)
     return tokens, match.params(len(vocabulary), coverage=coverage)
-
-
-def _check_coverage(adata: AnnData, vocabulary: Vocabulary, match: GeneMatch, coverage: float) -> None:
-    found = f"{match.found.sum()} of {adata.n_vars} genes in the vocabulary, {coverage:.0%} of the counts"
-    _log.info(found)
-    if coverage < _ERROR_BELOW:
-        expected = f"at least {_ERROR_BELOW:.0%} of the counts"
-        raise GenesError("var_names", found=found, expected=expected, fix=mismatch_hint(adata, vocabulary.genes))
-    if coverage < _WARN_BELOW:
-        hint = mismatch_hint(adata, vocabulary.genes)
-        warnings.warn(f"Only {found}; the rest is left out. {hint}", UserWarning, stacklevel=4)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ._checks_of_array import Check
+from ._checks_of_array import UNTOLD, Check
 from ._placements import AS_LINKED
 
 FITS, WRONG, UNKNOWN = "image and spots fit", "image and spots do not fit", "cannot tell"
@@ -49,6 +49,9 @@ def _first(wrong: Sequence[Check]) -> Check:
 
 def _missing(checks: Mapping[str, Check]) -> str:
     """Say what would have to be known; empty where enough is."""
+    if checks["tissue"].found == UNTOLD:  # there is no picture to look at
+        why = checks["tissue"].advice.rstrip(".")
+        return why[:1].lower() + why[1:]
     if checks["orientation"].ok is None:
         return "the image does not say which way up the spots lie"
     if checks["shift"].ok is True:

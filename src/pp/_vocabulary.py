@@ -1,7 +1,7 @@
 """Learn the gene vocabulary: which genes there are, and how strongly each is expressed."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from anndata import AnnData
@@ -9,8 +9,9 @@ from anndata import AnnData
 from .._counts import raw_counts
 from .._errors import GenesError
 from .._record import AnnDatas, each
+from .._types import check_types
 from .._vocabulary import Vocabulary
-from ._gene_names import is_ensembl, own_names
+from ._gene_names import agree_but_for_case, is_ensembl, mismatch_hint, own_names
 from ._gene_sums import gene_sums
 
 _FEW_SPOTS = 20  # below, a mean says little: the gene takes the median gene's
@@ -41,7 +42,7 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     CountsError
         No raw counts.
     GenesError
-        Gene names are not unique, or some sections have symbols and others Ensembl ids.
+        Gene names are not unique, or some sections have symbols and others Ensembl ids, or those of another species.
 
     Examples
     --------
@@ -49,6 +50,7 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     >>> len(vocabulary)
     500
     """
+    check_types(fit_vocabulary, locals())
     sections = each(adatas)
     _check_one_naming(sections)
     scaled: Counter[str] = Counter()
@@ -70,8 +72,14 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     return Vocabulary(tuple(scaled), means, n_nonzero, shares)
 
 
-def _check_one_naming(sections: Iterable[AnnData]) -> None:
+def _check_one_naming(sections: Sequence[AnnData]) -> None:
     kinds = {is_ensembl(map(str, one.var_names)) for one in sections}
     if len(kinds) > 1:
         fix = "Bring them to one: adata.var_names = adata.var['gene_ids'], for example."
         raise GenesError("var_names", found="symbols in some sections, Ensembl ids in others", expected="one", fix=fix)
+    first = [str(name).strip() for name in sections[0].var_names]
+    for one in sections[1:]:
+        names = [str(name).strip() for name in one.var_names]
+        if agree_but_for_case(names, first):
+            found, fix = f"names such as {names[:2]} and {first[:2]}", mismatch_hint(one, first)
+            raise GenesError("var_names", found=found, expected="one species", fix=fix)

@@ -27,6 +27,11 @@ def stacked(adatas: Sequence[AnnData], slot: Slot) -> tuple[NDArray[np.float64],
     return x, ok
 
 
+def by_content(x: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Order of rows by their content: what is drawn for rows in this order does not depend on the order they came in."""
+    return np.lexsort(x[:, :3].T[::-1])
+
+
 def check_count(name: str, value: object, least: int, most: int | None = None) -> None:
     """Refuse what is no whole number within bounds."""
     expected = f"a whole number, {least} or more" + (f", at most {most}" if most is not None else "")

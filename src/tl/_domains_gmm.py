@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from .._keys import Keys
 from .._record import AnnDatas, Targets
-from ._domains import Labels, check_count, stacked, written
+from .._types import check_types
+from ._domains import Labels, by_content, check_count, stacked, written
 
 
 def domains_gmm(
@@ -61,6 +62,7 @@ def domains_gmm(
     --------
     >>> hs.tl.domains_gmm(adata, 6)
     """
+    check_types(domains_gmm, locals())
     targets = Targets(adata, copy=copy)
     slot = Keys.X_FUSED.renamed(use_rep)
     x, ok = stacked(list(targets), slot)
@@ -76,7 +78,10 @@ def _mixture(x: NDArray[np.float64], n_domains: int, n_comps: int, n_init: int, 
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
-    reduced = PCA(min(n_comps, *x.shape), svd_solver="full").fit_transform(x)
+    order = by_content(x)
+    reduced = PCA(min(n_comps, *x.shape), svd_solver="full").fit_transform(x[order])
     reduced /= reduced[:, 0].std() or 1.0  # the mixture's floor on variances is absolute
     model = GaussianMixture(n_domains, covariance_type="tied", n_init=n_init, random_state=random_state)
-    return model.fit_predict(reduced)
+    labels = np.empty(len(x), dtype=np.int64)
+    labels[order] = model.fit_predict(reduced)
+    return labels

@@ -13,7 +13,8 @@ from .._checks import check
 from .._keys import Keys
 from .._need import need
 from .._record import AnnDatas, Targets, require
-from ._domains import Labels, check_count, stacked, written
+from .._types import check_types
+from ._domains import Labels, by_content, check_count, stacked, written
 
 _STEPS = 25
 _GRAPH, _LABELS = "connectivities", "leiden"  # scanpy's names
@@ -80,6 +81,7 @@ def domains_leiden(
     --------
     >>> hs.tl.domains_leiden(adata, n_domains=6)
     """
+    check_types(domains_leiden, locals())
     need("igraph", extra="leiden", instead="Or use hs.tl.domains_gmm, which does without.")
     share, positive = 0 <= spatial_weight <= 1, bool(np.isfinite(resolution)) and resolution > 0
     check("spatial_weight", spatial_weight, share, "a share from 0 to 1", fix="Leave it out for none.")
@@ -89,13 +91,15 @@ def domains_leiden(
     x, ok = stacked(list(targets), slot)
     for name, value, least in (("n_neighbors", n_neighbors, 2), ("n_domains", n_domains or 1, 1)):
         check_count(name, value, least, len(x))
-    graph = _graph(x, min(n_neighbors, len(x) - 1), random_state)
+    order = by_content(x)
+    graph = _graph(x[order], min(n_neighbors, len(x) - 1), random_state)
     if spatial_weight > 0:
-        graph = mix(graph, _spatial(list(targets), ok), spatial_weight)
+        graph = mix(graph, _spatial(list(targets), ok)[order][:, order], spatial_weight)
     if n_domains is None:
         labels = _leiden(graph, resolution, random_state)
     else:
         labels, resolution = search(lambda r: _leiden(graph, r, random_state), n_domains)
+    labels = labels[np.argsort(order)]
     params = {
         "use_rep": use_rep,
         "resolution": resolution,

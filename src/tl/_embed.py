@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .._errors import MissingError, OptionError
 from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, has, write
+from .._types import check_types
 from ..nn import Model
 from ..nn._data import Batch
 from ..nn._device import choose_device
@@ -78,6 +79,7 @@ def embed(
     --------
     >>> hs.tl.embed(new_slide, model, modality="image")
     """
+    check_types(embed, locals())
     if modality not in ("both", *_MODALITIES):
         expected = "'both', 'image' or 'genes'"
         raise OptionError("modality", found=repr(modality), expected=expected, fix="Choose one of these.")
@@ -151,7 +153,7 @@ def _valid(batch: Batch, modality: str) -> NDArray[np.bool_]:
 
 def _run(model: Model, batch: Batch, modality: str, device: str | None) -> NDArray[np.float32]:
     chosen = choose_device(device)
-    module = model.module.to(chosen)
+    module = model.module.to(chosen).eval()  # whoever has it in hand may have trained it since
     try:
         n, out = len(batch["section"]), []
         for start in range(0, n, _CHUNK):

@@ -11,6 +11,7 @@ from .._checks import check, is_count
 from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, write
 from .._sections import section_mpp, sections
+from .._types import check_types
 from ._collect import Collector
 from ._feature_cache import FeatureCache
 from ._image_checks import boxes_of, check_image, check_places, check_scale, check_small, on_image
@@ -113,6 +114,7 @@ def encode_image(
     >>> hs.pp.tile(adata)
     >>> hs.tl.encode_image(adata, "stain_stats")
     """
+    check_types(encode_image, locals())
     for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
         check(name, value, is_count(value, least), f"a whole number, {least} or more")
     check("cache", cache, isinstance(cache, bool), "True or False")

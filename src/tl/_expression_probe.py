@@ -12,6 +12,7 @@ from .._errors import OptionError
 from .._keys import Keys
 from .._progress import progress
 from .._record import AnnDatas
+from .._types import check_types
 from ._probe_expression import Options, probed
 from ._probe_folds import Fold, Folds, Piece, folds_of, pieces_of
 from ._probe_genes import Expression, from_counts, without
@@ -120,6 +121,8 @@ def expression_probe(
     ...     return lambda adata: hs.tl.encode_genes(adata, model, copy=True).obsm["X_genes"]
     >>> hs.tl.expression_probe(sections, 50, use_rep=pca, folds={"C to B4": ("C", "B")})
     """
+    check_types(expression_probe, locals())
+    check("block_um", block_um, is_number(block_um, 1e-9), "a length in um")
     check("protocol", protocol, protocol in ("histoscribe", "hest"), "'histoscribe' or 'hest'")
     check("n_bootstrap", n_bootstrap, is_count(n_bootstrap, 0), "a whole number, 0 for none")
     ok = len(alphas) > 0 and all(is_number(a, 1e-12) for a in alphas)

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import os
-import shutil
-import uuid
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._atomic import atomic, beside
 from .._settings import settings
 
 CHUNK_ROWS = 1024
@@ -103,7 +103,7 @@ class Store:
 
         if not self._path.is_dir():  # zarr would make the folder
             raise FileNotFoundError(self._path)
-        group = zarr.open_group(self._path, mode="r+", zarr_format=3)
+        group = zarr.open_group(_folder(self._path), mode="r+", zarr_format=3)
         vectors: Any = group["vectors"]
         marks: Any = group["marks"]
         if (
@@ -128,26 +128,20 @@ class Store:
         self._create(dim)
         return self._opened()
 
-    def _beside(self) -> Path:
-        return self._path.with_name(f".{self._path.stem}.{uuid.uuid4().hex[:8]}")
-
     def _remove(self) -> None:
         """Take away a store that can't be read."""
-        self._arrays, beside = None, self._beside()
-        os.replace(self._path, beside)
-        shutil.rmtree(beside)
+        with beside(self._path) as aside, suppress(FileNotFoundError):  # another process was faster
+            os.replace(self._path, aside)
 
     def _create(self, dim: int) -> None:
         """Make an empty store beside and rename it; one that another process made meanwhile stays."""
-        beside = self._beside()
-        try:
-            self._write_empty(beside, dim)
-            os.replace(beside, self._path)
-        except OSError:
-            if not self._path.is_dir():
-                raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        with beside(self._path) as new:
+            self._write_empty(new, dim)
+            try:
+                os.replace(new, self._path)
+            except OSError:
+                if not self._path.is_dir():
+                    raise
 
     def _write_empty(self, path: Path, dim: int) -> None:
         import zarr
@@ -165,6 +159,18 @@ class Store:
         group.create_array(
             "marks", shape=(len(self.chunks()), 32), chunks=(1, 32), dtype="uint8", compressors=None, fill_value=0
         )
+
+
+def _folder(path: Path) -> Any:
+    """Folder of a zarr store in which what a killed process left of a chunk goes when that chunk is written again."""
+    from zarr.storage import LocalStore
+
+    class Folder(LocalStore):
+        async def set(self, key: str, value: Any) -> None:
+            with atomic(self.root / key) as new:
+                new.write_bytes(value.to_bytes())
+
+    return Folder(path)
 
 
 def _digest(rows: NDArray[np.float32]) -> bytes:

@@ -9,6 +9,7 @@ from anndata import AnnData
 from .._errors import OptionError
 from .._keys import Keys, valid
 from .._record import AnnDatas, each, plain
+from .._types import check_types
 from ..nn import FUSIONS, Model, TrainConfig
 from ..nn._data import Batch
 from ..nn._seed import seeded
@@ -72,6 +73,7 @@ def fuse(
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive())
     >>> hs.tl.domains_leiden(adata)
     """
+    check_types(fuse, locals())
     sections, train = each(adatas), TrainConfig() if train is None else train
     if not isinstance(train, TrainConfig):
         fix = "Pass train=hs.nn.TrainConfig(epochs=...)."
@@ -111,7 +113,7 @@ def _trained(
     if rows.sum() < 8:
         fix = f"Check obs[{str(valid(next(iter(meta['slots'].values()))))!r}] and the like."
         raise OptionError("adatas", found=f"{rows.sum()} spots with {config.reads}", expected="8 or more", fix=fix)
-    out = held_out(adatas, batch, rows, train.val_fraction, train.random_state)
+    out = held_out(adatas, batch["section"].numpy(), rows, train.val_fraction, train.random_state)
     with seeded(train.random_state):
         model = Model.new(config, {**meta, "n_train": int((rows & ~out).sum()), "n_val": int(out.sum())})
     known, learn = take(batch, ~out), take(batch, rows & ~out)

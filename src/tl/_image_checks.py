@@ -80,7 +80,10 @@ def check_small(adata: AnnData, name: str, boxes: NDArray[np.float64], largest: 
 
 
 def check_image(adata: AnnData, name: str, image: "SlideImage", encoder: Any) -> None:
-    """Refuse a file that is not the one that was linked; warn of pixels too coarse for the encoder."""
+    """Refuse an image of another kind, or another file than the linked one; warn of pixels too coarse."""
+    from ..io.image._kind import check_rgb
+
+    check_rgb(image)
     stated = metadata(adata, name) if Keys.LIBRARIES in adata.uns else {}
     linked = stated.get(LibraryKeys.SHA256)
     if linked is not None and image.source == stated.get(LibraryKeys.PATH) and linked != image.sha256:

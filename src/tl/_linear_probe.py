@@ -14,6 +14,7 @@ from .._errors import OptionError
 from .._keys import Keys
 from .._progress import progress
 from .._record import AnnDatas
+from .._types import check_types
 from ..metrics import block_bootstrap
 from ._probe_folds import Fold, Folds, Piece, folds_of, inner_groups, pieces_of
 from ._probe_labels import Labels, labels_of
@@ -114,6 +115,8 @@ def linear_probe(
     >>> frame = hs.tl.linear_probe(sections, "region", use_rep={"PCA": pca, "coordinates": "spatial"})
     >>> frame.groupby("rep")["balanced_accuracy"].mean()
     """
+    check_types(linear_probe, locals())
+    check("block_um", block_um, is_number(block_um, 1e-9), "a length in um")
     _check_options(min_spots, strengths, n_bootstrap)
     pieces = pieces_of(adatas, patients, library_key)
     made = folds_of(pieces, folds, patients)

@@ -106,7 +106,7 @@ def section_codes(adatas: Sequence[AnnData], library_key: str = Keys.LIBRARY_ID)
 
 
 def held_out(
-    adatas: Sequence[AnnData], batch: Batch, rows: NDArray[np.bool_], fraction: float, random_state: int
+    adatas: Sequence[AnnData], section: NDArray[np.int64], rows: NDArray[np.bool_], fraction: float, random_state: int
 ) -> NDArray[np.bool_]:
     """Choose validation spots among ``rows``: whole sections where there are five, else blocks of each section.
 
@@ -122,7 +122,7 @@ def held_out(
         return none
     fraction = max(fraction, least)
     xy = np.concatenate([positions(one) for one in adatas])
-    return rows & blocks(xy, batch["section"].numpy(), rows, fraction, np.random.default_rng(random_state))
+    return rows & blocks(xy, section, rows, fraction, np.random.default_rng(random_state))
 
 
 def blocks(

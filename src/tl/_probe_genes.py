@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._counts import raw_counts
 from .._errors import GenesError, OptionError
 from .._keys import Keys
+from ..pp._gene_names import check_coverage, mismatch_hint, other_names
 from ._probe_folds import Piece
 
 _HEST_SHARE = 0.1
@@ -37,6 +38,9 @@ class Expression:
     def __init__(self, pieces: Sequence[Piece], layer: str | None, protocol: str) -> None:
         whole = {id(p.adata): raw_counts(p.adata, layer) for p in pieces}
         self.names = _shared([p.adata for p in pieces])
+        adatas = list({id(p.adata): p.adata for p in pieces}.values())
+        for one in adatas:
+            _check_shared(one, whole[id(one)], self.names, other_names(one, adatas))
         self.counts = [whole[id(p.adata)][p.rows] for p in pieces]
         self._depth = [np.asarray(c.sum(axis=1), dtype=np.float64).ravel() for c in self.counts]
         self._variances: dict[int, NDArray[np.float64]] = {}
@@ -104,9 +108,17 @@ def _shared(adatas: Sequence[AnnData]) -> list[str]:
     names = [str(name) for name in adatas[0].var_names if name in shared]
     if not names:
         examples = [list(one.var_names[:2]) for one in adatas[:2]]
-        fix = "Bring their gene names to one naming (symbols or Ensembl ids)."
+        other = min(adatas, key=lambda one: adatas[0].var_names.isin(one.var_names).sum())
+        fix = mismatch_hint(list(other.var_names), list(adatas[0].var_names))
         raise GenesError("var_names", found=f"no gene in all sections, as in {examples}", expected="some", fix=fix)
     return names
+
+
+def _check_shared(adata: AnnData, counts: sp.csr_matrix, names: Sequence[str], others: Sequence[str]) -> None:
+    held = np.asarray(adata.var_names.isin(names))
+    total = float(counts.sum())
+    coverage = float(counts[:, held].sum()) / total if total else 1.0
+    check_coverage(adata, others, int(held.sum()), coverage, among="in all sections", stacklevel=5)
 
 
 def _known(genes: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -114,7 +126,8 @@ def _known(genes: Sequence[str], names: Sequence[str]) -> list[str]:
     missing = sorted(set(wanted) - set(names))
     if missing or not wanted:
         found = f"{len(missing)} of {len(wanted)} are not in all sections, such as {missing[:3]}"
-        raise GenesError("genes", found=found, expected="genes of all sections", fix="Leave these out.")
+        fix = f"Leave these out. {mismatch_hint(names, missing)}" if missing else "Name some."
+        raise GenesError("genes", found=found, expected="genes of all sections", fix=fix)
     return wanted
 
 

@@ -65,7 +65,7 @@ def test_offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("section", [0, 5, "1"])
 def test_unknown_sections(section: int) -> None:
-    with pytest.raises(OptionError, match="1, 2, 3 or 4"):
+    with pytest.raises(OptionError, match=r"1, 2, 3 or 4|a whole number"):
         mouse_olfactory_bulb(section)
 
 

@@ -85,6 +85,10 @@ def test_a_broken_copy_is_an_error(folder: Path) -> None:
         her2st("A1")
 
 
+def _registered() -> list[Remote]:
+    return list(_remote.registry().values())
+
+
 @pytest.mark.parametrize("how", ["variable", "unreachable"])
 def test_offline_it_says_at_once_what_to_do(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HISTOSCRIBE_DATA", raising=False)
@@ -94,9 +98,8 @@ def test_offline_it_says_at_once_what_to_do(how: str, monkeypatch: pytest.Monkey
         monkeypatch.setenv("HISTOSCRIBE_OFFLINE", "1")
     else:
         monkeypatch.delenv("HISTOSCRIBE_OFFLINE", raising=False)
-        remote = _remote.registry()["her2st/ST-cnts/C2.tsv.gz"]
-        away = Remote(remote.name, remote.sha256, "https://nowhere.invalid/C2.tsv.gz")
-        monkeypatch.setattr(_remote, "registry", lambda: {remote.name: away})
+        away = {one.name: Remote(one.name, one.sha256, "https://nowhere.invalid/x") for one in _registered()}
+        monkeypatch.setattr(_remote, "registry", lambda: away)
     started = time.perf_counter()
     with pytest.raises(OfflineError) as caught:
         her2st("C2")
@@ -104,12 +107,13 @@ def test_offline_it_says_at_once_what_to_do(how: str, monkeypatch: pytest.Monkey
     message = str(caught.value)
     assert "HISTOSCRIBE_DATA" in message
     assert str(settings.cache_dir / "data" / "her2st" / "ST-cnts" / "C2.tsv.gz") in message
-    assert "https://" in message
+    for name in ("ST-cnts/C2.tsv.gz", "ST-spotfiles/C2_selection.tsv", "ST-imgs/C2/5714_HE_BT_C2.jpg"):
+        assert f"curl --create-dirs -Lo her2st/{name} https://" in message
 
 
 @pytest.mark.parametrize("section", ["G1", "c2", "", 3])
 def test_unknown_sections(section: str) -> None:
-    with pytest.raises(OptionError, match=r"section: found .*'F3'.*Choose"):
+    with pytest.raises(OptionError, match=r"section: found .*('F3'.*Choose|a text)"):
         her2st(section)
 
 

@@ -93,7 +93,7 @@ def test_a_linked_file_is_read_lazily(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda a: a.obsm["spatial"].__setitem__((3, 0), np.nan), "1 NaN"),
+        (lambda a: a.obsm["spatial"].__setitem__((3, 0), np.nan), "1 spots without a position"),
         (lambda a: setattr(a, "obs_names", ["x"] * 30), "obs_names_make_unique"),
     ],
 )

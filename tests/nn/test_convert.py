@@ -2,14 +2,16 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import histoscribe as hs
@@ -18,6 +20,7 @@ from histoscribe._files import sha256
 from histoscribe.nn.image._conv_stem import ConvStem
 from histoscribe.nn.image._convert import unwrapped
 
+convert = partial(hs.nn.convert_weights, allow_pickle_weights=True)
 TINY: dict[str, Any] = {"depth": 2, "embed_dim": 48, "num_heads": 3}
 TILES = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), dtype=np.uint8)
 
@@ -51,7 +54,7 @@ def test_ctranspath_under_its_old_names_gives_the_same_vectors(tmp_path: Path) -
     assert "layers.0.downsample.reduction.weight" in old
     assert "layers.3.downsample.reduction.weight" not in old
     torch.save({"model": old}, tmp_path / "ctranspath.pth")
-    digest = hs.nn.convert_weights(tmp_path / "ctranspath.pth", tmp_path / "out", architecture="ctranspath")
+    digest = convert(tmp_path / "ctranspath.pth", tmp_path / "out", architecture="ctranspath")
     encoder = hs.nn.load_encoder(f"local-dir:{tmp_path / 'out'}")
     assert (encoder.name, encoder.size, encoder.mpp, encoder.dim, encoder.patch) == ("ctranspath", 224, 1.0, 768, None)
     expected = hs.nn.load_encoder(module)(TILES)
@@ -103,7 +106,7 @@ def test_own_architecture_with_a_classifier(tmp_path: Path, suffix: str) -> None
     torch.manual_seed(0)
     module = timm.create_model("vit_tiny_patch16_224", pretrained=False, num_classes=5, **TINY).eval()
     torch.save({"state_dict": {f"module.{k}": v for k, v in module.state_dict().items()}}, tmp_path / f"w.{suffix}")
-    hs.nn.convert_weights(
+    convert(
         tmp_path / f"w.{suffix}",
         tmp_path / "out",
         architecture="vit_tiny_patch16_224",
@@ -123,7 +126,7 @@ def test_names_of_dinov2_are_brought_up_to_date(tmp_path: Path) -> None:
     module = _network("vit_small_patch14_dinov2", **options)
     theirs = dict(module.state_dict()) | {"mask_token": torch.zeros(1, 48)}
     torch.save({"teacher": {f"backbone.{k}": v for k, v in theirs.items()}}, tmp_path / "d.pth")
-    hs.nn.convert_weights(tmp_path / "d.pth", tmp_path / "o", architecture="vit_small_patch14_dinov2", options=options)
+    convert(tmp_path / "d.pth", tmp_path / "o", architecture="vit_small_patch14_dinov2", options=options)
     encoder = hs.nn.load_encoder(f"local-dir:{tmp_path / 'o'}")
     assert encoder.size == 56
     np.testing.assert_allclose(encoder(TILES), hs.nn.load_encoder(module, interpolation="bicubic")(TILES), atol=1e-5)
@@ -134,7 +137,7 @@ def test_positions_of_another_size_are_not_resampled_in_silence(tmp_path: Path) 
     theirs = dict(_network("vit_small_patch14_dinov2", img_size=56, **options).state_dict())
     torch.save(theirs | {"mask_token": torch.zeros(1, 48)}, tmp_path / "d.pth")
     with pytest.raises(FileError, match=r"pos_embed \(1, 17, 48\) for \(1, 65, 48\).*options=\{'img_size'"):
-        hs.nn.convert_weights(
+        convert(
             tmp_path / "d.pth",
             tmp_path / "o",
             architecture="vit_small_patch14_dinov2",
@@ -164,16 +167,16 @@ def test_refused_files_leave_nothing_behind(
     monkeypatch.chdir(tmp_path)
     torch.save(held, tmp_path / "w.pth")
     with pytest.raises(FileError, match=says):
-        hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", architecture="ctranspath")
+        convert(tmp_path / "w.pth", tmp_path / "out", architecture="ctranspath")
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == ["w.pth"]
 
 
 def test_no_file_and_broken_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="found nothing"):
-        hs.nn.convert_weights(tmp_path / "no.pth", tmp_path / "out", architecture="ctranspath")
+        convert(tmp_path / "no.pth", tmp_path / "out", architecture="ctranspath")
     (tmp_path / "w.pth").write_bytes(b"<html>404</html>")
     with pytest.raises(FileError, match=r"w\.pth"):
-        hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", architecture="ctranspath")
+        convert(tmp_path / "w.pth", tmp_path / "out", architecture="ctranspath")
 
 
 @pytest.mark.parametrize(
@@ -187,13 +190,13 @@ def test_no_file_and_broken_file(tmp_path: Path) -> None:
 def test_architecture_must_be_one_to_convert(tmp_path: Path, architecture: str, error: Any, says: str) -> None:
     torch.save(_network(**TINY).state_dict(), tmp_path / "w.pth")
     with pytest.raises(error, match=says):
-        hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", architecture=architecture)
+        convert(tmp_path / "w.pth", tmp_path / "out", architecture=architecture)
 
 
 def test_weights_changed_after_conversion_are_noticed(tmp_path: Path) -> None:
     torch.save(_network(**TINY).state_dict(), tmp_path / "w.pth")
     out = tmp_path / "out"
-    hs.nn.convert_weights(tmp_path / "w.pth", out, architecture="vit_tiny_patch16_224", options=TINY)
+    convert(tmp_path / "w.pth", out, architecture="vit_tiny_patch16_224", options=TINY)
     assert json.loads((out / "config.json").read_text())["histoscribe"]["sha256"] == sha256(out / "model.safetensors")
     content = bytearray((out / "model.safetensors").read_bytes())
     content[-5] ^= 1
@@ -206,7 +209,7 @@ def test_weights_changed_after_conversion_are_noticed(tmp_path: Path) -> None:
 def test_timm_reads_what_was_converted(tmp_path: Path) -> None:
     module = _network(**TINY)
     torch.save(module.state_dict(), tmp_path / "w.pth")
-    hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", architecture="vit_tiny_patch16_224", options=TINY)
+    convert(tmp_path / "w.pth", tmp_path / "out", architecture="vit_tiny_patch16_224", options=TINY)
     read = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     pixels = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
@@ -218,5 +221,35 @@ def test_a_folder_that_is_no_model_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
     with pytest.raises(FileError, match="no model"):
-        hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", architecture="vit_tiny_patch16_224", options=TINY)
+        convert(tmp_path / "w.pth", tmp_path / "out", architecture="vit_tiny_patch16_224", options=TINY)
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
+
+
+def test_pickles_are_read_only_where_allowed(tmp_path: Path) -> None:
+    tensors = _network(**TINY).state_dict()
+    options: dict[str, Any] = {"architecture": "vit_tiny_patch16_224", "options": TINY}
+    torch.save(tensors, tmp_path / "w.pth")
+    says = r"w\.pth: found weights in a pickle.*can run code.*expected safetensors.*call hs\.nn\.convert_weights\('.*w\.pth', '.*out', architecture='vit_tiny_patch16_224', allow_pickle_weights=True\)"
+    with pytest.raises(FileError, match=says):
+        hs.nn.convert_weights(tmp_path / "w.pth", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+    save_file(tensors, tmp_path / "w.safetensors")
+    hs.nn.convert_weights(tmp_path / "w.safetensors", tmp_path / "safe", **options)
+    convert(tmp_path / "w.pth", tmp_path / "out", **options)
+    pickled, safe = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "safe"))
+    assert all(torch.equal(pickled[name], tensors[name]) and torch.equal(safe[name], tensors[name]) for name in tensors)
+
+
+def test_weights_of_another_device_are_read_on_the_cpu(tmp_path: Path) -> None:
+    tensors = _network(**TINY).state_dict()
+    torch.save(tensors, tmp_path / "w.pth")
+    with ZipFile(tmp_path / "w.pth") as old, ZipFile(tmp_path / "cuda.pth", "w") as new:
+        for member in old.infolist():
+            content = old.read(member)
+            if member.filename.endswith("data.pkl"):
+                assert b"X\x03\x00\x00\x00cpu" in content
+                content = content.replace(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:7")
+            new.writestr(member.filename, content)
+    convert(tmp_path / "cuda.pth", tmp_path / "out", architecture="vit_tiny_patch16_224", options=TINY)
+    found = load_file(tmp_path / "out" / "model.safetensors")
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)

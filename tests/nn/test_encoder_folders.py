@@ -40,12 +40,30 @@ def test_classifier_is_loaded_and_dropped(tmp_path: Path) -> None:
         np.testing.assert_allclose(encoder.module(pixels), expected, atol=1e-6)
 
 
-def test_pickles_of_tensors_are_read(tiny: tuple[Path, nn.Module]) -> None:
+def test_pickles_of_tensors_are_read_where_allowed(tiny: tuple[Path, nn.Module]) -> None:
     folder, _ = tiny
     expected = hs.nn.load_encoder(f"local-dir:{folder}")(tiles_of())
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    beside = hs.nn.load_encoder(f"local-dir:{folder}", allow_pickle_weights=True)
+    assert beside.record["weights_sha256"] == sha256(folder / "model.safetensors")  # safetensors come first
     (folder / "model.safetensors").unlink()
-    np.testing.assert_array_equal(hs.nn.load_encoder(f"local-dir:{folder}")(tiles_of()), expected)
+    says = rf"pytorch_model\.bin: found weights in a pickle.*call hs\.nn\.load_encoder\('local-dir:{folder}', allow_pickle_weights=True\)"
+    with pytest.raises(FileError, match=says):
+        hs.nn.load_encoder(f"local-dir:{folder}")
+    encoder = hs.nn.load_encoder(f"local-dir:{folder}", allow_pickle_weights=True)
+    np.testing.assert_array_equal(encoder(tiles_of()), expected)
+
+
+def test_a_tensor_in_two_shards_is_an_error(tiny: tuple[Path, nn.Module]) -> None:
+    folder, _ = tiny
+    tensors = load_file(folder / "model.safetensors")
+    for part in ("a.safetensors", "b.safetensors"):
+        save_file(tensors, folder / part)
+    index = {"weight_map": dict.fromkeys(tensors, "a.safetensors") | {"pos_embed": "b.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(FileError, match=r"b\.safetensors: found \[.*a second time"):
+        hs.nn.load_encoder(f"local-dir:{folder}")
 
 
 def test_shards_are_put_together(tiny: tuple[Path, nn.Module]) -> None:

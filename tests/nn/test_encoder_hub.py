@@ -75,7 +75,10 @@ def test_weights_other_than_the_known_ones_are_refused(hub: Path, monkeypatch: p
     saved(_cache(hub, "o/n"), network(**TINY), **TINY)
     row = _table.Row(name="lunit_s16", source="hf-hub:o/n", revision=COMMIT, sha256="0" * 64)
     monkeypatch.setitem(_table.rows(), "lunit_s16", row)
-    with pytest.raises(FileError, match=rf"found sha256 [0-9a-f]{{64}}; expected {'0' * 64}.*delete it"):
+    with pytest.raises(
+        FileError,
+        match=rf"found sha256 [0-9a-f]{{64}}; expected {'0' * 64}.*delete .*model\.safetensors, then download",
+    ):
         hs.nn.load_encoder("lunit_s16")
 
 

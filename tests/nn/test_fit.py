@@ -122,7 +122,7 @@ def test_checkpoint_of_another_module_is_refused(tmp_path: Path) -> None:
 
 def test_checkpoint_that_did_not_reach_the_disk_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning.pytorch.Trainer.save_checkpoint", lambda *_, **__: None)
-    with pytest.raises(FileError, match=r"last\.ckpt.*expected a checkpoint on disk"):
+    with pytest.raises(FileError, match=r"last\.ckpt.*expected a place to write to"):
         fit(Net(), _data(), _config(checkpoint_dir=tmp_path))
 
 

@@ -155,6 +155,11 @@ def test_failure_in_the_second_section_leaves_the_first_as_it_was(tiled: AnnData
     assert Keys.X_IMAGE not in tiled.obsm
 
 
+def _five_times(adata: AnnData) -> AnnData:
+    adata.obsm["spatial"] *= 5
+    return adata
+
+
 def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
     adata = hs.datasets.toy(n_spots=60)
     adata.obsm["spatial"][3] = 1e5
@@ -163,8 +168,10 @@ def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
         hs.tl.encode_image(adata, "mean_rgb")
     np.testing.assert_array_equal(np.flatnonzero(~adata.obs["X_image_valid"]), [3])
     assert (adata.obsm["X_image"][3] == 0).all()
-    adata.obsm["spatial"] *= 5
-    hs.pp.tile(adata)
+    with pytest.raises(ImageError, match=r"inside the image.*Correct that scale factor"):
+        hs.pp.tile(_five_times(adata.copy()))
+    adata.obsm["tiles"][:, :2] += 4 * adata.obsm["spatial"]  # as made before the image was linked
+    _five_times(adata)
     before = adata.obsm["X_image"].copy()
     with pytest.raises(ImageError, match=r"outside the image.*do not belong together"):
         hs.tl.encode_image(adata, "mean_rgb")

@@ -88,10 +88,10 @@ def test_rows_that_do_not_count_and_have_no_place_are_never_held_out() -> None:
 
 
 def test_held_out_spots_are_enough_for_a_loss_or_none(adata: AnnData) -> None:
-    batch, rows = gather([adata], SLOTS), np.ones(225, bool)
+    section, rows = section_codes([adata]), np.ones(225, bool)
     few = np.arange(225) < 50
     with pytest.warns(UserWarning, match="50 spots are too few to hold some out"):
-        assert not held_out([adata], batch, few, 0.2, 0).any()
-    assert held_out([adata], batch, rows, 0.01, 0).sum() == pytest.approx(16, abs=2)
-    assert held_out([adata], batch, rows, 0.2, 0).sum() == pytest.approx(45, abs=2)
-    assert not held_out([adata], batch, rows, 0, 0).any()
+        assert not held_out([adata], section, few, 0.2, 0).any()
+    assert held_out([adata], section, rows, 0.01, 0).sum() == pytest.approx(16, abs=2)
+    assert held_out([adata], section, rows, 0.2, 0).sum() == pytest.approx(45, abs=2)
+    assert not held_out([adata], section, rows, 0, 0).any()

@@ -11,6 +11,7 @@ from ..._errors import ImageError
 from ._pixels import over_white
 from ._source import Level, Source, grid
 
+_FEW = 4  # channels of a picture; no section has as few rows
 _FIX = "Pass rows, columns and channels, such as uint8 (H, W, 3)."
 
 
@@ -30,7 +31,7 @@ class ArrayLevel(Level):
 def open_array(array: Any, *, name: str = "array") -> Source:
     """Open an array (rows, columns) or (rows, columns, channels); four channels of uint8 are RGB and alpha."""
     stored = np.asarray(array)
-    _check_array(stored, name)
+    check_axes(name, stored.shape, stored.dtype)
     pixels = stored[..., None] if stored.ndim == 2 else stored
     if pixels.dtype == np.uint8 and pixels.shape[2] == 4:
         pixels = over_white(pixels)
@@ -38,13 +39,17 @@ def open_array(array: Any, *, name: str = "array") -> Source:
     return Source(name, [ArrayLevel(pixels)], pixels.shape[2], dtype, sha256=lambda: digest([stored]))
 
 
-def _check_array(array: NDArray, name: str) -> None:
-    found = f"shape {array.shape}, {array.dtype}"
-    if array.dtype.kind not in "uifb" or array.ndim not in (2, 3) or not array.size:
+def check_axes(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse what is no image, and one whose channels may come first."""
+    found = f"shape {shape}, {dtype}"
+    if dtype.kind not in "uifb" or len(shape) not in (2, 3) or 0 in shape:
         raise ImageError(name, found=found, expected="an image of numbers", fix=_FIX)
-    if array.ndim == 3 and array.shape[0] <= 4 < array.shape[2]:
+    if len(shape) < 3 or shape[0] > _FEW or shape[1] <= _FEW:
+        return
+    if shape[2] > _FEW or shape[0] > 2:  # of (3, n, 3) either end may be the channels
         fix = "If channels come first, pass np.moveaxis(image, 0, -1)."
-        raise ImageError(name, found=found, expected="rows, columns, channels", fix=fix)
+        expected = f"rows, columns, channels, with more than {_FEW} rows"
+        raise ImageError(name, found=found, expected=expected, fix=fix)
 
 
 def digest(parts: Iterable[NDArray]) -> str:

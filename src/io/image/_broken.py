@@ -1,8 +1,9 @@
 """What decoders raise on broken files, told to the user as one kind of error that names the file."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image
 
@@ -32,10 +33,18 @@ def decoding(name: str, what: str) -> Iterator[None]:
         raise
     except ImportError as error:
         found = f"{what} in a codec that is not installed ({error})"
-        fix = "Install it: pip install --upgrade imagecodecs."
+        fix = "Install it: pip install --upgrade imagecodecs. Else: vips tiffsave IN OUT.tif --compression jpeg --tile."
         raise ImageError(name, found=found, expected="a known codec", fix=fix) from error
     except _DECODING as error:
         raise broken(name, f"{what} that can't be decoded ({error})") from error
+
+
+def known_codec(look_up: Callable[[], Any]) -> None:
+    """Raise an ImportError where tifffile knows no decoder: that of imagecodecs is missing, or nobody's is known."""
+    try:
+        look_up()
+    except KeyError as error:
+        raise ImportError(str(error.args[0])) from error
 
 
 def broken(name: str, found: str) -> ImageError:

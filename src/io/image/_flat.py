@@ -1,5 +1,6 @@
 """JPEG and PNG files: decoded as a whole with Pillow, a JPEG at the coarsest DCT scale that will do."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from ..._files import sha256
 from ._broken import decoding, too_large
 from ._pixels import over_white
 from ._source import Level, Source, grid
+
+log = logging.getLogger("histoscribe")
 
 _ROWS = 512  # converted at a time
 _DCT_FACTORS = (1, 2, 4, 8)
@@ -32,6 +35,8 @@ class FlatFile:
         with self._open() as image:
             self.mode = self._mode(image)
             orientation = image.getexif().get(_ORIENTATION, 1)
+            if orientation != 1:
+                log.info("%s is turned upright, by its EXIF orientation %d", path, orientation)
             self.size = image.size[::-1] if orientation in _SIDEWAYS else image.size
             # A turned image begins at its other end, where a reduced one may have half a pixel too much.
             self.factors = [

@@ -13,6 +13,7 @@ from anndata import AnnData
 from numpy.typing import ArrayLike, NDArray
 
 from ..._errors import ImageError, OptionError
+from ..._types import check_types
 from ..._units import check_mpp
 from ._locate import locate_image
 from ._open import missing_mpp, open_source, stated_mpp
@@ -210,6 +211,7 @@ def open_image(
     ...     image.read(380, 0, 40, 20).shape, image.thumbnail(200)[1]
     ((20, 40, 3), 0.5)
     """
+    check_types(open_image, locals())
     if mpp is not None:
         mpp = check_mpp(mpp, source="the argument mpp")
     scale = 1.0

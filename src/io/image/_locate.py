@@ -14,6 +14,7 @@ from ..._keys import Keys, LibraryKeys
 from ..._record import require
 from ..._sections import library, metadata, sections
 from ..._units import check_mpp
+from .._paths import expanded, what_instead
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def locate_image(adata: AnnData, library_id: str | None) -> Located:
     path = stated.get(LibraryKeys.PATH)
     tried = _candidates(adata, path) if path is not None else []
     for candidate in tried:
-        if candidate.is_file():
+        if what_instead(candidate) is None:
             scale = stated.get(LibraryKeys.SCALE, 1.0)
             return Located(candidate, _positive(scale, f"{where}['image_scale']"), mpp)
     return _hires(adata, name, mpp, tried)
@@ -56,8 +57,11 @@ def _library_id(adata: AnnData, library_id: str | None) -> str:
     if library_id is not None:
         return library_id
     names = list(require(adata, Keys.LIBRARIES))
-    if len(names) > 1 and Keys.LIBRARY_ID in adata.obs:  # those of other sections stay in uns after a selection
-        names = [name for name in names if name in sections(adata)]
+    if names and Keys.LIBRARY_ID in adata.obs:  # those of other sections stay in uns after a selection
+        own = sections(adata)
+        names = [name for name in names if name in own]
+        if not names:
+            library(adata, next(iter(own)))  # raises
     if len(names) != 1:
         raise MissingError(
             "library_id", found=f"{len(names)} sections: {names}", expected="one", fix="Pass library_id=, one of these."
@@ -66,7 +70,7 @@ def _library_id(adata: AnnData, library_id: str | None) -> str:
 
 
 def _candidates(adata: AnnData, path: Any) -> list[Path]:
-    stated = Path(str(path)).expanduser()
+    stated = expanded(str(path))
     if stated.is_absolute() or adata.filename is None:
         return [stated]
     return [Path(adata.filename).parent / stated, stated]
@@ -87,10 +91,10 @@ def _hires(adata: AnnData, name: str, mpp: float | None, tried: list[Path]) -> L
     if tried or entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.SCALE) != scale:  # else hires is the linked image
         size = f"{mpp / scale:.3g} um per pixel" if mpp is not None else f"{scale:.3g} of full resolution, um unknown"
         warnings.warn(f"image of {name!r}: {missing}; images['hires'] is used ({size})", UserWarning, stacklevel=4)
-    return Located(_eight_bit(np.asarray(image)), scale, mpp)
+    return Located(eight_bit(np.asarray(image)), scale, mpp)
 
 
-def _eight_bit(image: NDArray) -> NDArray:
+def eight_bit(image: NDArray) -> NDArray:
     """Undo what matplotlib's reader, and so scanpy's, does to an 8-bit PNG: divide it by 255."""
     if image.dtype.kind == "f" and image.size and image.min() >= 0 and image.max() <= 1:
         return np.rint(image * 255).astype(np.uint8)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..._errors import FileError, ImageError, ScaleError
 from ..._units import is_plausible_mpp
+from .._paths import FIXES, expanded, what_instead
 from ._array import open_array
 from ._flat import open_flat
 from ._source import Source
@@ -19,21 +20,23 @@ _DIFFERENT = 0.01  # between x and y
 def open_source(source: Any) -> Source:
     """Open a path, a SpatialData image or an array."""
     if isinstance(source, (str, Path)):
-        return _open_file(Path(source).expanduser())
+        return _open_file(expanded(source))
     return open_xarray(source) if is_xarray(source) else open_array(source)
 
 
 def _open_file(path: Path) -> Source:
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no file"
-        fix = "Open a zarr store with spatialdata, and pass sdata.images[name]." if path.is_dir() else "Check the path."
-        raise FileError(f"source {str(path)!r}", found=found, expected="an image file on disk", fix=fix)
+    if kind := what_instead(path):
+        fix = "Open a zarr store with spatialdata, and pass sdata.images[name]." if kind == "a folder" else FIXES[kind]
+        raise FileError(f"source {str(path)!r}", found=kind, expected="an image file on disk", fix=fix)
     try:
         with path.open("rb") as file:
             head = file.read(4)
     except OSError as error:
         fix = "Check its permissions."
         raise FileError(str(path), found=str(error), expected="a readable file", fix=fix) from error
+    if path.suffix.lower() == ".mrxs":  # the file itself is a small JPEG; the slide lies in the folder beside it
+        fix = f"Convert it: vips tiffsave {path.name} OUT.tif --tile --pyramid --compression jpeg."
+        raise ImageError(str(path), found="a MIRAX slide", expected="TIFF, SVS, NDPI, JPEG or PNG", fix=fix)
     if head in _TIFF:
         return open_tiff(path)
     if head.startswith((_JPEG, _PNG)):

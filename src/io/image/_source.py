@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 # Scales are rounded in metadata (0.4990 for 0.5): an output finer than a level by this much still takes it.
 _TOLERANCE = 0.01
+_OFF = 0.25  # of an output pixel
 
 
 class Level(ABC):
@@ -20,10 +21,14 @@ class Level(ABC):
         Pixels of the level per pixel of the image, in x and y.
     x_edges, y_edges
         Borders of the grid's columns and rows, from 0 to the level's width and height.
+    slack
+        Pixels of the image by which the level may lie off.
     """
 
-    def __init__(self, scale: tuple[float, float], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64]) -> None:
-        self.scale, self.x_edges, self.y_edges = scale, x_edges, y_edges
+    def __init__(
+        self, scale: tuple[float, float], x_edges: NDArray[np.int64], y_edges: NDArray[np.int64], slack: float = 0.0
+    ) -> None:
+        self.scale, self.x_edges, self.y_edges, self.slack = scale, x_edges, y_edges, slack
 
     @property
     def width(self) -> int:
@@ -97,5 +102,6 @@ class Source:
             level
             for level in self.levels
             if all(s * k >= 1 - _TOLERANCE for s, k in zip(level.scale, step, strict=True))
+            and level.slack <= _OFF * min(step)
         ]
         return min(fine, key=lambda level: level.width, default=self.levels[0])

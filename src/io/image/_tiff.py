@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..._errors import ImageError
 from ..._files import sha256
-from ._broken import broken, check_size, decoding
+from ._broken import broken, check_size, decoding, known_codec
 from ._pixel_size import LOOKED, pixel_sizes
 from ._pixels import background
 from ._source import Level, Source, grid
@@ -49,6 +49,17 @@ class TiffLevel(Level):
         self._parts = [(page, plane * n_cells) for page in pages for plane in range(key.shaped[0])]
         nbytes = columns * rows * key.shaped[-1] * key.dtype.itemsize * len(self._parts)
         self._at_once = max(1, _BYTES_AT_ONCE // nbytes)
+
+    def check_whole(self, n_bytes: int) -> None:
+        """Refuse a file of so many bytes that ends before the last segment: a copy that was broken off."""
+        n_cells = (len(self.x_edges) - 1) * (len(self.y_edges) - 1)
+        for page, first in self._parts:
+            with decoding(self._name, "a table of segments"):
+                tables = (page.dataoffsets, page.databytecounts)
+                offset, count = (np.array(one[first : first + n_cells], dtype=np.uint64) for one in tables)
+            if len(cut := np.flatnonzero((count > 0) & (offset + count > n_bytes))):
+                found = f"a file that ends before {len(cut)} of its {n_cells} segments, first {self._where(cut[0])}"
+                raise broken(self._name, found)
 
     def decode(self, cells: NDArray[np.intp]) -> Iterator[tuple[int, NDArray]]:
         """Yield each of ``cells`` with its pixels, once, by position in the file."""
@@ -126,6 +137,8 @@ def _source(name: str, tif: tifffile.TiffFile) -> Source:
         TiffLevel(name, list(level.pages), _scale(_size(key), _size(level.keyframe)), colour)
         for level in _levels(tif, series)
     ]
+    for level in levels:
+        level.check_whole(tif.filehandle.size)
     return Source(
         name,
         levels,
@@ -180,6 +193,9 @@ def _is_reduced(level: Any, series: Any) -> bool:
 
 def _check(name: str, series: Any) -> None:
     key = series.keyframe
+    if series.kind == "bif":
+        fix = "Let OpenSlide stitch them: vips tiffsave IN.bif OUT.tif --tile --pyramid --compression jpeg."
+        raise ImageError(name, found="a Ventana slide, whose tiles overlap", expected="tiles side by side", fix=fix)
     long = {axis for axis, length in zip(series.axes, series.shape, strict=True) if length > 1} - set("YX")
     if len(long) > 1 or not long <= set(_CHANNEL_AXES) or not all(series.pages):
         found = f"axes {series.axes} of {series.shape}"
@@ -191,6 +207,8 @@ def _check(name: str, series: Any) -> None:
     if turned > 1:
         fix = "Rotate the pixels themselves, e.g.: vips autorot IN OUT.tif."
         raise ImageError(name, found=f"TIFF orientation {turned}", expected="1, the first row on top", fix=fix)
+    with decoding(name, "pixels"):
+        known_codec(lambda: tifffile.TIFF.DECOMPRESSORS[key.compression])
     segment = (
         key.tilewidth * key.tilelength if key.is_tiled else key.imagewidth * min(key.rowsperstrip, key.imagelength)
     )

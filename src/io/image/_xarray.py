@@ -15,10 +15,10 @@ from ._source import Level, Source
 class ChunkedLevel(Level):
     """A lazy xarray image (c, y, x); its cells are the chunks."""
 
-    def __init__(self, image: Any, scale: tuple[float, float], *, alpha: bool) -> None:
+    def __init__(self, image: Any, scale: tuple[float, float], *, slack: float, alpha: bool) -> None:
         chunks = image.chunksizes
         x_edges, y_edges = (np.cumsum([0, *chunks.get(axis, (image.sizes[axis],))]) for axis in "xy")
-        super().__init__(scale, x_edges, y_edges)
+        super().__init__(scale, x_edges, y_edges, slack)
         self._image, self._alpha = image, alpha
 
     def decode(self, cells: NDArray[np.intp]) -> Iterator[tuple[int, NDArray]]:
@@ -51,10 +51,25 @@ def open_xarray(image: Any) -> Source:
     arrays = [array.transpose("c", "y", "x") for array in arrays]
     alpha = list(first.coords["c"].values) == ["r", "g", "b", "a"] if "c" in first.coords else False
     placed = [(array, _level_scale(first, array)) for array in arrays]
-    levels = [ChunkedLevel(array, scale, alpha=alpha) for array, scale in placed if scale is not None]
+    levels = [
+        ChunkedLevel(array, scale, slack=_slack(first, array), alpha=alpha)
+        for array, scale in placed
+        if scale is not None
+    ]
     n_channels = first.sizes["c"] - alpha
     dtype = first.dtype.newbyteorder("=")
     return Source("array", levels, n_channels, dtype, sha256=lambda: digest(levels[0].rows()))
+
+
+def _slack(first: Any, level: Any) -> float:
+    """Pixels that were cut off before sizes were divided: at which end, the stored scale does not say."""
+
+    def cut(axis: str) -> int:
+        whole, part = int(first.sizes[axis]), int(level.sizes[axis])
+        factor = round(whole / part)
+        return whole - part * factor if abs(whole / factor - part) < 1 else 0
+
+    return float(max(abs(cut("x")), abs(cut("y"))))
 
 
 def _level_scale(first: Any, level: Any) -> tuple[float, float] | None:

@@ -72,6 +72,9 @@ class PCAModule(nn.Module):
         from sklearn.decomposition import TruncatedSVD
 
         most = min(counts.shape) - 1
+        if most < 1:
+            found = f"{counts.shape[0]} spots with counts of {counts.shape[1]} genes"
+            raise OptionError("counts", found=found, expected="2 or more of each", fix="Fit on more sections.")
         if self.config.n_comps > most:
             fix = f"Pass n_comps={most} or fewer."
             raise OptionError("n_comps", found=self.config.n_comps, expected=f"at most {most} here", fix=fix)

@@ -130,12 +130,16 @@ def _timm(module: Any) -> Body:
     )
 
 
+def check_kind(kind: str) -> None:
+    """Refuse kinds of transformers that are no vision transformers."""
+    if kind not in _VITS:
+        fix = "Pass a module of your own that returns vectors (n, d)."
+        raise OptionError("encoder", found=f"a {kind} of transformers", expected=f"one of {_VITS}", fix=fix)
+
+
 def _transformers(module: Any) -> Body:
     config = getattr(module.config, "vision_config", module.config)
-    if module.config.model_type not in _VITS:
-        fix = "Pass a module of your own that returns vectors (n, d)."
-        found = f"a {module.config.model_type} of transformers"
-        raise OptionError("encoder", found=found, expected=f"one of {_VITS}", fix=fix)
+    check_kind(module.config.model_type)
     vision = getattr(module, "vision_model", module)
     late = getattr(vision, "post_layernorm", None) or nn.Identity()  # CLIP norms the class token alone
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
+from ..._checks import check, is_number
 from ..._errors import FileError, OptionError
 from ..._files import sha256
+from ..._types import check_types
 from .._save import write_folder
-from ._table import NORMS, Row, known, rows
+from ._pickles import Trust, check_plain
+from ._table import NORMS, Row, known, rows, unknown
 from ._timm import build
 from ._weights import read_weights
 
@@ -26,10 +29,11 @@ def convert_weights(
     mpp: float | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
+    allow_pickle_weights: bool = False,
 ) -> str:
     """Turn a checkpoint that others wrote into a folder that :func:`~histoscribe.nn.load_encoder` loads.
 
-    The file is read without running any code in it (``weights_only=True``). Wrappers ("model", "state_dict",
+    Safetensors are read as they are; other files are pickles and are read only where you allow it. Wrappers ("model", "state_dict",
     "module." and the like) are taken off, the names of older versions of timm and of DINOv2 are brought up to date, and
     the tensors must then be exactly those of the architecture, but for a classifier, which is left out.
 
@@ -48,6 +52,10 @@ def convert_weights(
         Scale it was made for, um per pixel; 0.5 where neither you nor the table says it.
     mean, std
         Of each channel from 0 to 1; ImageNet's where neither you nor the table says them.
+    allow_pickle_weights
+        Whether ``path`` may be a pickle: all but ``.safetensors`` are. Reading a pickle can run code. This one is read
+        with ``weights_only=True``, which takes tensors and plain values alone; that is a second line of defence, so
+        trust whoever made the file.
 
     Returns
     -------
@@ -56,18 +64,24 @@ def convert_weights(
     Raises
     ------
     FileError
-        The file is broken, holds code, or does not fit the architecture to the last tensor; nothing is written.
+        The file is broken, a pickle, holds code, or does not fit the architecture to the last tensor; nothing is written.
     MissingError
         No such architecture.
 
     Examples
     --------
-    >>> hs.nn.convert_weights("ctranspath.pth", "ctranspath", architecture="ctranspath")
+    >>> hs.nn.convert_weights("ctranspath.pth", "ctranspath", architecture="ctranspath", allow_pickle_weights=True)
     >>> encoder = hs.nn.load_encoder("local-dir:ctranspath")
     """
+    check_types(convert_weights, locals())
+    check("mpp", mpp, mpp is None or is_number(mpp, 1e-3), "um per pixel")
+    check("allow_pickle_weights", allow_pickle_weights, isinstance(allow_pickle_weights, bool), "True or False")
+    path = Path(path)
     row = _row(architecture)
     row = Row(**{**vars(row), "options": {**row.options, **(options or {})}, "mpp": mpp or row.mpp})
-    tensors = unwrapped(read_weights(path), str(path))
+    said = f"hs.nn.convert_weights({str(path)!r}, {str(folder)!r}, architecture={architecture!r}, "
+    tensors = unwrapped(read_weights(path, Trust(allow_pickle_weights, f"{said}allow_pickle_weights=True)")), str(path))
+    check_plain(tensors, path)
     module = build(row.architecture or row.name, None, row.options, tensors, str(path))
     norm = NORMS[row.norm or "imagenet"]
     config = _config(row, (mean or norm[0], std or norm[1]))
@@ -95,8 +109,12 @@ def unwrapped(held: Any, source: str) -> dict[str, Tensor]:
 
 
 def _row(architecture: str) -> Row:
+    import timm
+
     plain = known(architecture)
     if plain is None or plain not in rows():
+        if not timm.is_model(architecture.split(".")[0]):
+            raise unknown(architecture, timm.list_models())
         name = architecture.split("/")[-1]
         return Row(name=name, source="file:", architecture=architecture, poolings=("",), licence="as of its source")
     row = rows()[plain]

@@ -1,6 +1,5 @@
 """Files of a Hugging Face repository: from its cache, else downloaded; what stands in the way is said at once."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,9 @@ from typing import Any, NoReturn
 
 from ..._errors import FileError, OfflineError
 from ..._files import online
+from ..._json import read_json
 from ..._settings import settings
+from ._pickles import Trust, is_pickle, refuse
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 _OFFLINE = ("HF_HUB_OFFLINE", "HISTOSCRIBE_OFFLINE")
@@ -18,6 +19,7 @@ _OFFLINE = ("HF_HUB_OFFLINE", "HISTOSCRIBE_OFFLINE")
 def snapshot(
     repo: str,
     needed: Sequence[Sequence[str]],
+    trust: Trust,
     *,
     revision: str | None = None,
     wanted: Sequence[str] = (),
@@ -31,6 +33,8 @@ def snapshot(
         ``owner/name``.
     needed
         Alternatives, in order of preference, of each file.
+    trust
+        Whether one of them may be a pickle.
     revision
         Commit (its first letters are enough), branch or tag; None for the main branch.
     wanted
@@ -43,33 +47,49 @@ def snapshot(
     OfflineError
         They are not in the cache and there is no network.
     FileError
-        Access is not granted, or the repository, revision or file does not exist.
+        Access is not granted, the repository, revision or file does not exist, or there is only a pickle.
     """
     held = _cached(repo, revision)
-    if held is not None and all(any(_complete(held, name) for name in names) for names in needed):
+    taken = [[name for name in names if trust.pickles or not is_pickle(name)] for names in needed]
+    if held is not None and all(any(_complete(held, name) for name in names) for names in taken):
         return held
-    _check_network(repo, revision, again)
-    return _download(repo, needed, revision, wanted, again)
+    try:
+        _check_network(repo, revision, again)
+    except OfflineError:
+        if held is not None and all(any(_complete(held, name) for name in names) for names in needed):
+            weights_in(held, trust, needed[-1])  # all is there but for the permission: say so
+        raise
+    return _download(repo, needed, trust, revision=revision, wanted=wanted, again=again)
 
 
-def weights_in(folder: Path, names: Sequence[str] = WEIGHTS) -> list[Path]:
+def weights_in(folder: Path, trust: Trust, names: Sequence[str] = WEIGHTS) -> list[Path]:
     """Weights files of a folder: one, or the shards that an index names."""
     for name in names:
-        if _complete(folder, name):
+        if _complete(folder, name) and (trust.pickles or not is_pickle(name)):
             return [folder / part for part in _parts(folder / name)]
+    for name in filter(is_pickle, names):
+        if (folder / name).is_file():
+            refuse(str(folder / name), trust)
     fix = "Copy the whole folder, with config.json and model.safetensors."
     raise FileError(str(folder), found="no weights", expected=f"one of {tuple(names)}", fix=fix)
 
 
 def _parts(path: Path) -> list[str]:
-    if path.name.endswith(".index.json"):
-        return sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-    return [path.name]
+    if not path.name.endswith(".index.json"):
+        return [path.name]
+    places = read_json(path).get("weight_map")
+    parts = set(map(str, places.values())) if isinstance(places, dict) else set()
+    outside = sorted(part for part in parts if Path(part).name != part or "\\" in part)
+    if outside or not parts:
+        fix = "Do not use this folder: an index names files that lie beside it."
+        found = f"files elsewhere: {outside[:4]}" if outside else "no files"
+        raise FileError(str(path), found=found, expected="names of files beside it", fix=fix)
+    return sorted(parts)
 
 
 def _complete(folder: Path, name: str) -> bool:
     path = folder / name
-    return path.is_file() and all((folder / part).is_file() for part in _parts(path))
+    return path.is_file() and all(os.path.isfile(folder / part) for part in _parts(path))  # names may be too long
 
 
 def _cached(repo: str, revision: str | None) -> Path | None:
@@ -93,7 +113,13 @@ def _check_network(repo: str, revision: str | None, again: str) -> None:
 
 
 def _download(
-    repo: str, needed: Sequence[Sequence[str]], revision: str | None, wanted: Sequence[str], again: str
+    repo: str,
+    needed: Sequence[Sequence[str]],
+    trust: Trust,
+    *,
+    revision: str | None,
+    wanted: Sequence[str],
+    again: str,
 ) -> Path:
     import huggingface_hub as hub
     from huggingface_hub import errors
@@ -104,7 +130,7 @@ def _download(
             for name in wanted:
                 if hub.file_exists(repo, name, revision=commit):
                     hub.hf_hub_download(repo, name, revision=commit)
-            folders = [_first(repo, names, commit) for names in needed]
+            folders = [_first(repo, names, commit, trust) for names in needed]
     except errors.GatedRepoError as error:
         _refused(repo, error)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
@@ -118,11 +144,13 @@ def _download(
     return folders[-1]
 
 
-def _first(repo: str, names: Sequence[str], revision: str | None) -> Path:
+def _first(repo: str, names: Sequence[str], revision: str | None, trust: Trust) -> Path:
     """Download the first of some files that the repository has, with its shards."""
     import huggingface_hub as hub
 
-    there = next((name for name in names if hub.file_exists(repo, name, revision=revision)), names[-1])
+    there = next((name for name in names if hub.file_exists(repo, name, revision=revision)), names[0])
+    if is_pickle(there) and not trust.pickles:
+        refuse(f"hf-hub:{repo}/{there}", trust)
     path = Path(hub.hf_hub_download(repo, there, revision=revision))
     for part in _parts(path):
         if part != there:

@@ -1,6 +1,5 @@
 """Networks of timm: built by name or from a folder, filled strictly."""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,20 +8,30 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._checks import is_number
 from ..._errors import FileError, OptionError
+from ..._json import read_json
+from .._budget import within
+from .._save import FORMAT
 from .._seed import seeded
 from ._bodies import body
 from ._conv_stem import ConvStem, renamed
+from ._hashes import check_hash, hash_files, hash_tensors
 from ._hub import snapshot, weights_in
 from ._loaded import Loaded
+from ._pickles import Trust
 from ._table import unknown
-from ._weights import fill, hash_files, hash_tensors, read_tensors
+from ._weights import fill, read_tensors
 
 CONFIG = "config.json"
+_LARGEST, _MOST = 16384, 200
+_CODE = ("auto_map", "custom_pipelines")
+_NOT_OPTIONS = {"pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "device"}
+_NOT_OPTIONS |= {"dtype", "features_only", "pretrained_strict", "scriptable", "exportable", "no_jit"}
 _NATIVE = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
-def from_name(name: str, options: Mapping[str, Any]) -> Loaded:
+def from_name(name: str, options: Mapping[str, Any], trust: Trust) -> Loaded:
     """Network of a timm name with its published weights."""
     import timm
 
@@ -39,31 +48,54 @@ def from_name(name: str, options: Mapping[str, Any]) -> Loaded:
         raise OptionError("encoder", found=f"{name}: timm has no weights for it", expected="one with weights", fix=fix)
     named = f"{cfg.architecture}.{cfg.tag}" if cfg.tag else str(cfg.architecture)
     files = (cfg.hf_hub_filename,) if cfg.hf_hub_filename else _NATIVE
-    folder = snapshot(cfg.hf_hub_id, [files])
-    paths = weights_in(folder, files)
-    module = build(named, None, options, read_tensors(paths), str(paths[0]))
+    folder = snapshot(cfg.hf_hub_id, [files], trust)
+    paths = weights_in(folder, trust, files)
+    module = build(named, None, options, read_tensors(paths, trust), str(paths[0]))
     origin = {"source": f"hf-hub:{cfg.hf_hub_id}", "revision": folder.name, "licence": str(cfg.license)}
     return _loaded(module, named, hash_files(paths), options, origin)
 
 
-def from_folder(folder: Path, options: Mapping[str, Any], architecture: str | None = None) -> Loaded:
+def from_folder(
+    folder: Path,
+    options: Mapping[str, Any],
+    trust: Trust,
+    *,
+    architecture: str | None = None,
+    sha256: str | None = None,
+) -> Loaded:
     """Network of a folder in timm's layout: ``config.json`` and ``model.safetensors``."""
     config = read_config(folder)
-    named = architecture or config.get("architecture")
-    if not named:
+    named, noted = architecture or config.get("architecture"), config.get("histoscribe", {})
+    if not isinstance(named, str) or not named:
         fix = "Name the folder that timm's save_for_hf or hs.nn.convert_weights wrote, or use transformers:."
         raise FileError(str(folder / CONFIG), found="no architecture", expected="timm's layout", fix=fix)
-    paths = weights_in(folder)
-    weights = hash_files(paths)
-    noted = config.get("histoscribe", {})
-    check_hash(paths[0], weights, noted.get("sha256"))
-    options = dict(options) if architecture else {**config.get("model_args", {}), **options}
-    module = build(named, None if architecture else folder, options, read_tensors(paths), str(paths[0]))
+    if noted:
+        _check_noted(folder / CONFIG, config, noted)
+    paths = weights_in(folder, trust)
+    weights = check_hash(paths, sha256 or noted.get("sha256"))
+    own = config.get("model_args", {})
+    options = dict(options) if architecture else {**(own if isinstance(own, dict) else {}), **options}
+    tensors = read_tensors(paths, trust)
+    module = build(named, None if architecture else folder, options, tensors, str(paths[0]))
     loaded = _loaded(module, named, weights, options, {"source": f"local-dir:{folder}"})
     if noted:
-        loaded.name, loaded.mpp, loaded.pooling = noted["name"], noted["mpp"], noted["pooling"]
+        loaded.name, loaded.mpp, loaded.pooling = noted["name"], float(noted["mpp"]), noted["pooling"]
         loaded.origin |= {"licence": noted["licence"], "converted_from_sha256": noted["source_sha256"]}
     return loaded
+
+
+def _check_noted(path: Path, config: Mapping[str, Any], noted: Any) -> None:
+    """Check what convert_weights noted of a network."""
+    if config.get("format", FORMAT) != FORMAT:
+        found = f"format {config['format']}"
+        fix = f"It was written by histoscribe {config.get('version')}: install that version or a later one."
+        raise FileError(str(path), found=found, expected=f"format {FORMAT}", fix=fix)
+    texts = ("name", "pooling", "licence", "source_sha256", "sha256")
+    ok = isinstance(noted, dict) and all(isinstance(noted.get(key), str) for key in texts)
+    if not ok or not is_number(noted.get("mpp"), 0.01, 100):
+        found = f"a histoscribe entry {str(noted)[:100]}"
+        fix = "Convert the weights again."
+        raise FileError(str(path), found=found, expected="what hs.nn.convert_weights wrote", fix=fix)
 
 
 def from_module(module: nn.Module, name: str | None) -> Loaded:
@@ -83,14 +115,17 @@ def build(
 
     if not timm.is_model(name.split(".")[0]):
         raise unknown(name, timm.list_models())
+    check_options(options, source)
     classes = _classifier_rows(name, folder, tensors)
     try:
-        with seeded(0):  # whatever it draws is overwritten
+        with within(tensors, source, f"a network {name}"), seeded(0):  # whatever it draws is overwritten
             place = f"local-dir:{folder}" if folder else name
             module: nn.Module = timm.create_model(place, pretrained=False, num_classes=classes, **_resolved(options))
-    except (TypeError, AssertionError) as error:
+    except FileError as error:
+        if not isinstance(error.__cause__, TypeError | AssertionError):
+            raise
         fix = "Pass in options= only what timm.create_model takes for it."
-        raise OptionError("options", found=str(error), expected=f"options of {name}", fix=fix) from error
+        raise OptionError("options", found=str(error.__cause__), expected=f"options of {name}", fix=fix) from error
     fill(module, named_as_now(module, name, tensors), source)
     if classes:
         module.reset_classifier(0)  # type: ignore[operator]
@@ -124,23 +159,46 @@ def _other_positions(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -
     return abs(own["pos_embed"].shape[1] - tensors["pos_embed"].shape[1]) > 1
 
 
-def check_hash(path: Path, found: str, expected: str | None) -> None:
-    """Refuse weights that are not those that were recorded."""
-    if expected and found != expected:
-        fix = "The file is broken or was changed: delete it, and download or convert it again."
-        raise FileError(str(path), found=f"sha256 {found}", expected=expected, fix=fix)
+def check_options(options: Mapping[str, Any], source: str) -> None:
+    """Refuse what would make timm read or fetch files by itself, and numbers that no network has."""
+    taken = sorted(set(options) & _NOT_OPTIONS)
+    if taken:
+        fix = "Leave it out: weights come from the place that is loaded."
+        raise OptionError("options", found=f"{taken} ({source})", expected="options of the network", fix=fix)
+    leaves = _leaves(list(options.values()))
+    large = [one for one in leaves if isinstance(one, int | float) and not abs(one) <= _LARGEST]
+    if large or len(leaves) > _MOST:
+        found = str(large[0])[:40] if large else f"{len(leaves)} values"
+        fix = "Sizes, depths and the like are far smaller: correct options=, or take the folder from its source again."
+        expected = f"at most {_MOST} numbers up to {_LARGEST}"
+        raise OptionError("options", found=f"{found} ({source})", expected=expected, fix=fix)
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Values in lists and dicts, without the lists and dicts."""
+    waiting: list[Any] = [value]
+    found: list[Any] = []
+    while waiting and len(found) <= _MOST:
+        one = waiting.pop()
+        if isinstance(one, Mapping):
+            waiting.extend(one.values())
+        elif isinstance(one, list | tuple):
+            waiting.extend(one)
+        else:
+            found.append(one)
+    return found
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a folder."""
-    path = folder / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        fix = "Name a folder with config.json and model.safetensors."
-        raise FileError(str(path), found="nothing", expected="a model's configuration", fix=fix) from None
-    except ValueError as error:
-        raise FileError(str(path), found=str(error), expected="JSON", fix="Copy the folder again.") from error
+    """``config.json`` of a folder; one that brings code of its own is refused."""
+    config = read_json(folder / CONFIG, expected="a model's configuration, config.json")
+    if code := [key for key in _CODE if key in config]:
+        fix = "That code is never run here: load it where you trust it, and pass an encoder object of your own."
+        found = f"a model with code of its own ({', '.join(code)})"
+        raise FileError(str(folder / CONFIG), found=found, expected="a network of timm or transformers", fix=fix)
+    if (folder / "adapter_config.json").is_file():
+        fix = "Merge it into its base: PeftModel.merge_and_unload().save_pretrained(folder); then load that folder."
+        raise FileError(str(folder), found="an adapter (LoRA) beside a network", expected="whole weights", fix=fix)
     return config
 
 
@@ -149,8 +207,10 @@ def _classifier_rows(name: str, folder: Path | None, tensors: Mapping[str, Tenso
     import timm
 
     cfg = timm.get_pretrained_cfg(name.split(".")[0], allow_unregistered=True)
-    said = read_config(folder).get("pretrained_cfg", {}).get("classifier") if folder else None
-    head = said or (cfg.classifier if cfg else None) or "head"
+    held = read_config(folder).get("pretrained_cfg") if folder else None
+    said = held.get("classifier") if isinstance(held, dict) else None
+    said = said[0] if isinstance(said, list) and said else said
+    head = said if isinstance(said, str) and said else (cfg.classifier if cfg else None) or "head"
     key = f"{head if isinstance(head, str) else head[0]}.weight"
     return int(tensors[key].shape[0]) if key in tensors else 0
 
@@ -168,12 +228,21 @@ def _loaded(module: nn.Module, name: str, weights: str, options: Mapping[str, An
     loaded = Loaded(name=name, module=module, weights=weights, origin=origin)
     loaded.built = {"architecture": name, "options": {key: str(value) for key, value in sorted(options.items())}}
     if hasattr(module, "pretrained_cfg"):
-        from timm.data.config import resolve_model_data_config
-
-        data = resolve_model_data_config(module)
-        loaded.size = body(module).fixed_size or int(
-            data["input_size"][-1]
-        )  # what it is built for may not be what it says
-        loaded.interpolation = str(data["interpolation"])
-        loaded.mean, loaded.std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))
+        try:
+            _take_stated(loaded, module)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            fix = "Take its config.json from its source again, or pass the module itself."
+            expected = "input_size, mean, std and interpolation"
+            raise FileError(f"{name}: pretrained_cfg", found=repr(error), expected=expected, fix=fix) from error
     return loaded
+
+
+def _take_stated(loaded: Loaded, module: Any) -> None:
+    """Take what a network of timm says of its input."""
+    from timm.data.config import resolve_model_data_config
+
+    data = resolve_model_data_config(module)
+    fixed = body(module).fixed_size  # what it is built for may not be what it says
+    loaded.size = fixed or int(data["input_size"][-1])
+    loaded.interpolation = str(data["interpolation"])
+    loaded.mean, loaded.std = tuple(map(float, data["mean"])), tuple(map(float, data["std"]))

@@ -124,6 +124,7 @@ class TorchEncoder:
     def _in_batches(self, tiles: Tiles, step: Callable[[Tensor], Tensor]) -> Vectors:
         parts: list[Vectors] = []
         start = 0
+        self.module.eval()  # whoever has it in hand may have trained it since
         while start < len(tiles):
             batch = tiles[start : start + (self._most or len(tiles))]
             part = self._attempt(batch, step)

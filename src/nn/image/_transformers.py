@@ -1,41 +1,52 @@
 """Vision transformers of the package transformers; the code of a repository is never run."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from ..._errors import FileError, OptionError
+from ..._json import read_json
+from .._budget import within
 from .._seed import seeded
+from ._bodies import check_kind
+from ._hashes import check_hash, hash_tensors
 from ._hub import weights_in
 from ._loaded import Loaded
+from ._pickles import Trust
 from ._timm import read_config
-from ._weights import hash_files, hash_tensors
+from ._weights import read_tensors
 
 PROCESSOR = "preprocessor_config.json"
 _RESAMPLE = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+_LARGEST = 1_000_000
+_IGNORED = {"quantization_config", "fusion_config", "transformers_weights", "dtype", "torch_dtype", "kernel_config"}
+_IGNORED |= {"num_labels", "id2label", "label2id", "distributed_config", "adapters"}
 _NOT_IMAGE = ("text_model.", "text_projection.", "logit_scale", "classifier.", "mask_token")
 
 
-def from_folder(folder: Path, options: Mapping[str, Any]) -> Loaded:
+def from_folder(folder: Path, options: Mapping[str, Any], trust: Trust, *, sha256: str | None = None) -> Loaded:
     """Network of a folder in the layout of transformers."""
     config = read_config(folder)
     if options:
         fix = "Leave them out: they are for networks of timm."
         raise OptionError("options", found=str(dict(options)), expected="none for transformers", fix=fix)
-    if "model_type" not in config:
+    kind = config.get("model_type")
+    if not isinstance(kind, str):
         fix = "Is it a folder of timm's? Then use local-dir: or hf-hub:."
         raise FileError(str(folder / "config.json"), found="no model_type", expected="a transformers model", fix=fix)
-    paths = weights_in(folder)
-    loaded = Loaded(name=folder.name, module=_load(folder, config), weights=hash_files(paths))
-    loaded.built = {"architecture": f"transformers {config['model_type']}"}
+    check_kind(kind)
+    paths = weights_in(folder, trust)
+    weights = check_hash(paths, sha256)
+    module = _load(folder, config, read_tensors(paths, trust))
+    loaded = Loaded(name=folder.name, module=module, weights=weights)
+    loaded.built = {"architecture": f"transformers {kind}"}
     loaded.origin = {"source": f"transformers:{folder}"}
-    image = config.get("vision_config", config).get("image_size")
-    loaded.size = int(image) if isinstance(image, int) else 224
+    image = getattr(module.config, "image_size", None)
+    loaded.size = image if isinstance(image, int) else 224
     _processed(folder, loaded)
     return loaded
 
@@ -50,31 +61,38 @@ def from_module(module: Any, name: str | None) -> Loaded:
     return loaded
 
 
-def _load(folder: Path, config: Mapping[str, Any]) -> nn.Module:
+def _load(folder: Path, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> Any:
+    """Build the network and fill it; transformers gets tensors and numbers, and opens no file by itself."""
     import transformers
 
-    if "auto_map" in config and config["model_type"] not in transformers.CONFIG_MAPPING:
-        fix = "Load it where you trust that code, and pass an object of your own."
-        raise FileError(str(folder), found="a model with code of its own", expected="one of transformers'", fix=fix)
-    kind: Any = transformers.AutoModel
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False, "weights_only": True}
-    try:
-        with seeded(0), _quiet():
-            if config["model_type"] == "clip":  # of the two towers the image's, with its projection
-                kind, both = transformers.CLIPVisionModelWithProjection, transformers.CLIPConfig.from_pretrained(folder)
-                vision: Any = both.vision_config
-                vision.projection_dim = both.projection_dim
-                options["config"] = vision
-            module, told = kind.from_pretrained(
-                folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
-            )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        fix = "Copy the folder again; weights and configuration must be of one model."
-        found = str(error).strip().split("\n")[0][:300]
-        raise FileError(str(folder), found=found, expected="a model of transformers", fix=fix) from error
+    stated = _numbers_of(config, str(folder / "config.json"))
+    with within(tensors, str(folder), "a model of transformers"), seeded(0), _quiet():
+        described: Any = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(stated)
+        kind: Any = transformers.MODEL_MAPPING[type(described)]
+        if config["model_type"] == "clip":  # of the two towers the image's, with its projection
+            kind, vision = transformers.CLIPVisionModelWithProjection, described.vision_config
+            vision.projection_dim = described.projection_dim
+            described = vision
+        module, told = kind.from_pretrained(
+            None, config=described, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        module = module.float()
     _check(module, told, folder)
-    network: nn.Module = module.float()
-    return network
+    return module
+
+
+def _numbers_of(config: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Take a configuration without what would make transformers fetch, quantise or replace anything."""
+    kept: dict[str, Any] = {}
+    for name, value in config.items():
+        if name in _IGNORED or name.startswith(("_", "attn_implementation", "experts_implementation")):
+            continue
+        if isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            fix = "Its configuration is broken: take it from its source again."
+            found = f"{name} = {str(value)[:40]}"
+            raise FileError(source, found=found, expected=f"numbers up to {_LARGEST:,}", fix=fix)
+        kept[name] = _numbers_of(value, source) if isinstance(value, dict) else value
+    return kept
 
 
 def _check(module: Any, told: Mapping[str, Any], folder: Path) -> None:
@@ -98,10 +116,19 @@ def _processed(folder: Path, loaded: Loaded) -> None:
     """Take mean, std, size and interpolation from the folder's image processor."""
     if not (folder / PROCESSOR).is_file():
         return
-    stated = json.loads((folder / PROCESSOR).read_text(encoding="utf-8"))
+    stated = read_json(folder / PROCESSOR)
+    try:
+        _take_stated(loaded, stated)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        fix = "Take it from its source again."
+        expected = "size, image_mean, image_std and resample"
+        raise FileError(str(folder / PROCESSOR), found=repr(error), expected=expected, fix=fix) from error
+
+
+def _take_stated(loaded: Loaded, stated: Mapping[str, Any]) -> None:
     if stated.get("do_normalize", True) and "image_mean" in stated:
-        loaded.mean, loaded.std = tuple(stated["image_mean"]), tuple(stated["image_std"])
-    loaded.interpolation = _RESAMPLE.get(stated.get("resample"), loaded.interpolation)
+        loaded.mean, loaded.std = tuple(map(float, stated["image_mean"])), tuple(map(float, stated["image_std"]))
+    loaded.interpolation = _RESAMPLE.get(stated.get("resample", 0), loaded.interpolation)
     size = stated.get("crop_size") if stated.get("do_center_crop") else stated.get("size")
     side = size.get("height", size.get("shortest_edge")) if isinstance(size, dict) else size
     loaded.size = int(side) if side else loaded.size

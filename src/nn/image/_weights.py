@@ -1,69 +1,54 @@
-"""Weights from files: safetensors, or pickles that hold nothing but tensors; and into a network, wholly or not at all."""
+"""Weights from files into a network, wholly or not at all."""
 
-import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..._errors import FileError
-from ..._files import sha256
+from ._pickles import Trust, check_plain, is_pickle, read_pickle, refuse
 
 
-def read_weights(path: str | Path) -> Any:
+def read_weights(path: str | Path, trust: Trust) -> Any:
     """Content of a weights file; code in a pickle is never run.
 
     Raises
     ------
     FileError
-        It is broken, or holds more than tensors and plain values.
+        It is broken, a pickle that nobody asked for, or holds more than tensors and plain values.
     """
     path = Path(path)
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise FileError(str(path), found=found, expected="a weights file", fix="Check the path.")
+    if is_pickle(path.name):
+        if not trust.pickles:
+            refuse(str(path), trust)
+        return read_pickle(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FileError(str(path), found="nothing", expected="a weights file", fix="Check the path.") from None
-    except pickle.UnpicklingError as error:
-        fix = "Ask its authors for safetensors, or save only its state_dict() where you trust it."
-        reason = str(error).strip().splitlines()[-1] if "Unsupported" in str(error) else str(error).split("\n")[0]
-        raise FileError(str(path), found=f"a pickle that is refused ({reason})", expected="tensors", fix=fix) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        return load_file(path)
+    except (SafetensorError, OSError, RuntimeError, ValueError, KeyError) as error:
         fix = "The file is broken or no weights file: download or copy it again."
-        raise FileError(str(path), found=str(error)[:200], expected="safetensors or .pth", fix=fix) from error
+        raise FileError(str(path), found=str(error)[:200], expected="safetensors", fix=fix) from error
 
 
-def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
+def read_tensors(paths: list[Path], trust: Trust) -> dict[str, Tensor]:
     """Tensors by name, of one file or of several shards."""
     tensors: dict[str, Tensor] = {}
     for path in paths:
-        held = read_weights(path)
+        held = read_weights(path, trust)
         if not isinstance(held, dict) or not all(isinstance(value, Tensor) for value in held.values()):
-            fix = "Convert it with hs.nn.convert_weights(path, folder, architecture=...)."
+            fix = "Convert it with hs.nn.convert_weights(path, folder, architecture=..., allow_pickle_weights=True)."
             raise FileError(str(path), found="a nested checkpoint", expected="tensors by name", fix=fix)
-        tensors |= held
+        check_plain(held, path)
+        if twice := sorted(set(held) & set(tensors)):
+            fix = "Download or copy the whole folder again."
+            raise FileError(str(path), found=f"{twice[:4]} a second time", expected="each tensor once", fix=fix)
+        tensors |= {str(name): value for name, value in held.items()}
     return tensors
-
-
-def hash_files(paths: list[Path]) -> str:
-    """Hash of a file's content; of several, of their hashes."""
-    hashes = [sha256(path) for path in paths]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
-
-
-def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Hash of names, shapes, types and content, tensor by tensor: no second copy of the whole."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -99,6 +84,6 @@ def _differs(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], name: str
 
 
 def _fix(off: list[str]) -> str:
-    if any("pos_embed" in fault for fault in off):
+    if off and all("pos_embed" in fault for fault in off):
         return "Its position embedding is of another input size: build it at that size, options={'img_size': ...}."
     return "Weights and architecture are not of one model: check the name and options=."

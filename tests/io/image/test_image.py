@@ -209,7 +209,7 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     assert open_image(path, mpp=0.5).mpp == 0.5
 
 
-@pytest.mark.parametrize("mpp", [0, -0.5, 352.8, float("nan"), "half"])
+@pytest.mark.parametrize("mpp", [0, -0.5, 352.8, float("nan")])
 def test_implausible_argument(mpp: Any) -> None:
     with pytest.raises(ScaleError, match="the argument mpp"):
         open_image(IMAGE, mpp=mpp)
@@ -220,7 +220,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "empty.tif").touch()
     (tmp_path / "short.tif").write_bytes(b"II*\0\x08\0")
     cases: list[tuple[Path, type[Exception], str]] = [
-        (tmp_path / "nothing.tif", FileError, "nothing.tif.*no file"),
+        (tmp_path / "nothing.tif", FileError, "nothing.tif.*found nothing"),
         (tmp_path, FileError, "a folder.*spatialdata"),
         (tmp_path / "slide.mrxs", ImageError, "slide.mrxs.*TIFF, SVS, NDPI, JPEG or PNG"),
         (tmp_path / "empty.tif", ImageError, "empty.tif"),

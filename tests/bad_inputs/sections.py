@@ -1,0 +1,77 @@
+"""Sections to spoil: a small one with everything on it, made once and copied."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+import histoscribe as hs
+
+
+@cache
+def _plain() -> AnnData:
+    return hs.datasets.toy(n_spots=60, n_genes=200)
+
+
+@cache
+def _prepared() -> AnnData:
+    adata = plain()
+    hs.pp.tile(adata)
+    hs.pp.tokenize_genes(adata, vocabulary(), n_tokens=50)
+    hs.pp.spatial_graph(adata)
+    hs.tl.encode_image(adata, "mean_rgb", cache=False)
+    hs.tl.encode_genes(adata, pca())
+    return adata
+
+
+@cache
+def _many_spots() -> AnnData:
+    return hs.datasets.toy(n_spots=100, n_genes=200)
+
+
+def many_spots() -> AnnData:
+    """A section of 100 spots: enough to check their registration."""
+    return _many_spots().copy()
+
+
+def plain() -> AnnData:
+    """A planted section of 60 spots and 200 genes: counts, positions and image."""
+    return _plain().copy()
+
+
+def prepared() -> AnnData:
+    """The same with tiles, tokens, graph, image and gene vectors."""
+    return _prepared().copy()
+
+
+def halved() -> AnnData:
+    """The same with a column that cuts the section in two, for probes."""
+    adata = prepared()
+    left = adata.obsm["spatial"][:, 0] < np.median(adata.obsm["spatial"][:, 0])
+    adata.obs["half"] = pd.Categorical(np.where(left, "left", "right"))
+    return adata
+
+
+@cache
+def vocabulary() -> hs.pp.Vocabulary:
+    """Vocabulary of the plain section."""
+    return hs.pp.fit_vocabulary(_plain())
+
+
+@cache
+def pathway_scale() -> hs.pp.PathwayScale:
+    """Scale of the planted gene sets, fitted on the plain section."""
+    return hs.pp.fit_pathway_scale(_plain(), gene_sets())
+
+
+@cache
+def pca() -> hs.nn.Model:
+    """Gene encoder of the plain section."""
+    return hs.tl.fit_pca(_plain(), n_comps=8)
+
+
+def gene_sets() -> dict[str, list[str]]:
+    """Gene sets that were planted in the plain section."""
+    sets: dict[str, list[str]] = _plain().uns["truth"]["gene_sets"]
+    return sets

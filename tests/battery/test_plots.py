@@ -1,0 +1,47 @@
+"""Plots: what they return, what they keep, and that a hundred of them leave nothing behind."""
+
+import gc
+
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.figure import Figure
+
+from ..digest import digest
+from . import material
+from .applied import applied
+from .call import Call
+
+
+def _alive() -> int:
+    gc.collect()
+    return sum(isinstance(one, Figure) for one in gc.get_objects())
+
+
+@applied("figures", lambda call: call.returns == "figure")
+def test_a_hundred_figures_that_are_closed_leave_nothing(call: Call) -> None:
+    adata = material.section()[:12].copy()
+    before = _alive()
+    for _ in range(100 if call.name == "pl.spatial" else 5):
+        call(adata)
+        assert len(plt.get_fignums()) == 1
+        plt.close("all")
+    assert _alive() <= before + 1  # matplotlib keeps the last one
+
+
+@applied("colours", lambda call: call.returns == "figure" and call.section is not None)
+def test_nothing_but_colours_is_kept(call: Call) -> None:
+    adata = material.section()
+    call(adata)
+    kept = [key for key in adata.uns if key.endswith("_colors")]
+    assert kept == (["domain_colors"] if call.writes else [])
+    for key in kept:
+        del adata.uns[key]
+    assert digest(adata) == digest(material.section())
+
+
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+@applied("figures of views", lambda call: call.returns == "figure" and call.section is not None)
+def test_a_view_stays_a_view(call: Call) -> None:
+    view = material.section()[:30]
+    call(view)
+    assert view.is_view

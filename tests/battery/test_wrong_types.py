@@ -1,0 +1,76 @@
+"""A wrong value of any argument of any function is refused in our words, or by Python at the call; never deep inside."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pytest
+
+from histoscribe._errors import HistoscribeError
+
+from . import material
+from .call import Call
+from .calls import CALLS
+from .expected import WRONG_TYPES
+
+WRONG: dict[str, Any] = {
+    "an object": object(),
+    "nan": float("nan"),
+    "-1": -1,
+    "1.5": 1.5,
+    "text": "no such thing",
+    "None": None,
+}
+
+
+def _pairs() -> Iterator[Any]:
+    for call in CALLS.values():
+        for name in call.parameters:
+            marks: list[Any] = []
+            if (call.name, name) in WRONG_TYPES:
+                marks.append(pytest.mark.xfail(reason=WRONG_TYPES[call.name, name], strict=True))
+            yield pytest.param(call, name, id=f"{call.name}-{name}", marks=marks)
+
+
+def _must_fail(call: Call, name: str, value: Any) -> bool:
+    """Whether no function can mean anything by this value here."""
+    annotation = str(call.parameters[name].annotation)
+    if type(value) is object:
+        return "Any" not in annotation.replace("typing.Any, ...", "")
+    if isinstance(value, float):
+        number = re.search(r"float|Any|array|Array|complex", annotation)
+        return not number or (value != value and "Any" not in annotation)
+    return False
+
+
+def faults(call: Call, name: str) -> list[str]:
+    """What wrong values of a parameter lead to, where it is not what it must be."""
+    found = []
+    parameter = call.parameters[name]
+    for what, value in WRONG.items():
+        if value is parameter.default or (value == 1.5 and "float" in str(parameter.annotation)):
+            continue  # not wrong here
+        given = {**call.arguments(material.section()), name: value}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                call.function(**given)
+        except HistoscribeError:
+            continue
+        except TypeError as error:
+            if name not in str(error):
+                found.append(f"{what}: {error!r:.150}")
+        except Exception as error:  # noqa: BLE001 - whatever comes from inside
+            found.append(f"{what}: {error!r:.150}")
+        else:
+            if _must_fail(call, name, value):
+                found.append(f"{what}: passes")
+    plt.close("all")
+    return found
+
+
+@pytest.mark.parametrize(("call", "name"), list(_pairs()))
+def test_wrong_values_are_refused_in_our_words(call: Call, name: str) -> None:
+    assert faults(call, name) == []

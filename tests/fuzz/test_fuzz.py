@@ -1,0 +1,21 @@
+"""Whatever a parser is given: a sound value or an error of ours, at once."""
+
+import pytest
+
+from . import parsers_io, parsers_nn, parsers_values
+from .tally import LIMIT_S, Parser, tally
+
+PARSERS = (*parsers_io.PARSERS, *parsers_nn.PARSERS, *parsers_values.PARSERS)
+_FEW, _MANY = 60, 150
+_MOST_MB = 600
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=[parser.name for parser in PARSERS])
+def test_it_returns_something_sound_or_refuses(parser: Parser) -> None:
+    parser_of_networks = parser in parsers_nn.PARSERS
+    found = tally(parser, _FEW if parser_of_networks else _MANY)
+    assert found.others == []
+    assert found.valid > 0
+    assert found.refused > 0
+    assert found.slowest_s < LIMIT_S, found.slowest
+    assert found.grown_mb < _MOST_MB
