@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._errors import HistoscribeError
 from ._settings import settings
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 _SUBPACKAGES = ("datasets", "io", "metrics", "nn", "pl", "pp", "tl")
 
-__all__ = ["datasets", "io", "metrics", "nn", "pl", "pp", "settings", "tl"]
+__all__ = ["HistoscribeError", "datasets", "io", "metrics", "nn", "pl", "pp", "settings", "tl"]
 
 
 def __getattr__(name: str) -> Any:

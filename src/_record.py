@@ -16,6 +16,9 @@ from ._errors import HistoscribeError, MissingError, OptionError
 from ._keys import Keys, Slot, slots, slug
 from ._signals import undisturbed
 
+# Numbers in obsm that are no vectors of a spot.
+_NO_VECTORS = {"pp.tokenize_genes": "names of genes", "pp.tile": "boxes"}
+
 AnnDatas: TypeAlias = AnnData | Sequence[AnnData]
 
 _log = logging.getLogger("histoscribe")
@@ -54,6 +57,9 @@ def each(adata: AnnDatas) -> list[AnnData]:
         raise OptionError("adata", found="an empty list", expected="at least one AnnData", fix="Pass a section.")
     for one in adatas:
         _check(one)
+    if len({id(one) for one in adatas}) < len(adatas):
+        fix = "Pass each section once."
+        raise OptionError("adata", found="the same AnnData twice", expected="different sections", fix=fix)
     return adatas
 
 
@@ -97,9 +103,21 @@ def _how_to_fill(slot: Slot) -> str:
     return f"Run hs.{slot.writer.split(',')[0]}(...) first, or name another slot."
 
 
+def record(adata: AnnData, slot: Slot) -> Mapping[str, Any]:
+    """Say what a slot was made by and of; empty where it came from elsewhere."""
+    return adata.uns.get(Keys.RECORD, {}).get(f"{slot.where}.{slot}", {})
+
+
 def matrix(adata: AnnData, slot: Slot) -> Any:
     """Dense float32 rows of an obsm slot that holds vectors (an array or a DataFrame)."""
     value = require(adata, slot)
+    if (by := record(adata, slot).get("by")) in _NO_VECTORS:
+        raise OptionError(
+            f"{slot.where}[{str(slot)!r}]",
+            found=f"what {by} wrote: {_NO_VECTORS[by]}",
+            expected="vectors",
+            fix="Pass use_rep= or *_rep= naming vectors.",
+        )
     rows = np.asarray(value.to_numpy() if isinstance(value, pd.DataFrame) else value)
     if rows.ndim != 2 or rows.dtype.kind not in "fiub":
         raise OptionError(

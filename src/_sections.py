@@ -69,7 +69,10 @@ def metadata(adata: AnnData, library_id: str) -> Mapping[str, Any]:
 def positions(adata: AnnData) -> NDArray[np.float64]:
     """Spot centres (n, 2), full-resolution pixels; NaN rows are kept."""
     xy = require(adata, Keys.SPATIAL)
-    xy = np.asarray(xy.to_numpy() if isinstance(xy, pd.DataFrame) else xy)
+    if isinstance(xy, pd.DataFrame):
+        named = {str(column).lower(): column for column in xy.columns}
+        xy = (xy[[named["x"], named["y"]]] if {"x", "y"} <= set(named) else xy).to_numpy()
+    xy = np.asarray(xy)
     if xy.ndim != 2 or xy.shape[1] != 2:
         fix = "Keep x and y only: adata.obsm['spatial'] = adata.obsm['spatial'][:, :2]."
         raise OptionError("obsm['spatial']", found=f"shape {xy.shape}", expected="(n, 2)", fix=fix)

@@ -35,7 +35,7 @@ def check_types(called: Callable[..., Any], given: Mapping[str, Any]) -> None:
             raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for 0.")
         if name in given and not fits(value, hint):
             default = signature(called).parameters[name].default
-            fix = "Pass one." if default is signature(called).empty else f"Leave it out for the default, {default!r}."
+            fix = "Convert it." if default is signature(called).empty else f"Convert it (the default is {default!r})."
             found = f"{type(value).__name__} {str(value)[:80]!r}" if not isinstance(value, str) else repr(value)
             raise OptionError(name, found=found, expected=words(hint), fix=fix)
 
@@ -91,7 +91,7 @@ def words(hint: Any) -> str:
     if origin is Sequence:
         return f"a list, each {words(inside[0])}"
     if origin is not None:
-        return {"tuple": f"{len(inside)} numbers", "ndarray": "an array", "Mapping": "a dictionary"}.get(
+        return {"tuple": f"{len(inside)} values", "ndarray": "an array", "Mapping": "a dictionary"}.get(
             origin.__name__, f"a {origin.__name__.lower()}"
         )
     return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")

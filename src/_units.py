@@ -16,7 +16,7 @@ def check_mpp(mpp: Any, *, source: str, fix: str = "Pass mpp=, in micrometres pe
     """Micrometres per pixel as a float, or an error that names where the value came from."""
     low, high = _PLAUSIBLE_UM
     try:
-        value = float(mpp)
+        value = float("nan") if isinstance(mpp, bool) else float(mpp)
     except (TypeError, ValueError):
         value = float("nan")
     if not low <= value <= high:

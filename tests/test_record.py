@@ -122,7 +122,7 @@ def test_targets_copy_or_work_in_place() -> None:
     assert next(iter(Targets(adata, copy=False))) is adata
     copied = Targets(adata, copy=True)
     assert copied.result() is next(iter(copied)) is not adata
-    assert isinstance(Targets([adata, adata], copy=True).result(), list)
+    assert isinstance(Targets([adata, _adata()], copy=True).result(), list)
 
 
 @pytest.mark.parametrize(

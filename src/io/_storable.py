@@ -26,7 +26,10 @@ _FIXES = {
     pd.Series: "Make it an array or a table: {name} = {name}.to_numpy(), or {name}.to_frame().",
     pd.Index: "Make it an array: {name} = {name}.to_numpy().",
 }
-_TEXT = "Make it text, {name} = {name}.astype(str); where values are missing a category: {name}.astype('category')."
+_TEXT = (
+    "Make a column a category, {name} = {name}.astype('category'), which keeps missing values apart; or make it text, "
+    "which turns them into words: {name} = {name}.astype(str)."
+)
 _OTHER = "Convert it to text, numbers, arrays, tables or dicts of these, or remove it."
 _KEYS = "a name that is not empty, '.' or '..' and has no '/'"
 

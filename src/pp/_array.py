@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .._errors import ScaleError
-from .._units import pitch, to_um
+from .._units import pitch, spacing, to_um
 from ..io._lattice import VISIUM_STEP_UM, fit_lattice, is_hexagonal, is_staggered
 from ._placements import Floats, moved
 
@@ -15,7 +15,9 @@ VISIUM, ST, ST_2K = "Visium", "Spatial Transcriptomics", "Spatial Transcriptomic
 PITCH_UM = {VISIUM: 100.0, ST: 200.0, ST_2K: 141.4}
 
 _VISIUM_SIZE = (128, 78)  # columns and rows
-_ALIKE = 1.4  # a square grid whose pitch is off by a larger factor is another platform's
+_ALIKE = 1.4  # cells may lie in rough hexagons; off by a larger factor, only a printed lattice is an array
+_PRINTED = 0.05  # spread of the distances to the nearest spot in a printed lattice
+_BINS_UM = 40.0  # grids finer than this are bins or cells, not printed spots
 _RING = 1.3  # pitches within which six neighbours make a grid hexagonal
 
 
@@ -51,7 +53,7 @@ class Array:
 
 
 def find_array(index: NDArray[np.float64] | None, xy: Floats, mpp: float | None) -> Array | None:
-    """Array that spots lie on; None for any that is not known here.
+    """Array that spots lie on, by their layout; None for bins and where that can't be told.
 
     Parameters
     ----------
@@ -72,7 +74,7 @@ def find_array(index: NDArray[np.float64] | None, xy: Floats, mpp: float | None)
         lattice = fit_lattice(index, xy, step)
     except ScaleError:
         return None
-    if name != VISIUM and mpp is not None and not 1 / _ALIKE < mpp / lattice.mpp < _ALIKE:
+    if name == ST and mpp is not None and to_um(spacing(xy) or 0.0, mpp) < _BINS_UM:
         return None
     design = np.column_stack([index, np.ones(len(index))])
     solved, *_ = np.linalg.lstsq(design, xy, rcond=None)
@@ -80,16 +82,20 @@ def find_array(index: NDArray[np.float64] | None, xy: Floats, mpp: float | None)
     residuals = to_um(np.hypot(*(moved(to_image, index) - xy).T), lattice.mpp)
     ratio = lattice.column_mpp / lattice.row_mpp
     empty = moved(to_image, _places_without_spot(index, whole=name == VISIUM))
-    apart = PITCH_UM[name] / lattice.mpp
-    return Array(name, apart, lattice.mpp, residuals, max(ratio, 1 / ratio) - 1, lattice.mirrored, empty)
+    return Array(
+        name, PITCH_UM[name] / lattice.mpp, lattice.mpp, residuals, max(ratio, 1 / ratio) - 1, lattice.mirrored, empty
+    )
 
 
 def _looks_hexagonal(xy: Floats, apart: float, mpp: float | None) -> bool:
-    """Whether most spots have six neighbours at about one distance, and that may be Visium's."""
-    unknown = mpp is None or not 1 / _ALIKE < apart * mpp / PITCH_UM[VISIUM] < _ALIKE
-    if unknown or len(xy) < 7:
+    """Whether most spots have six neighbours at about one distance, and that may be Visium's or is all too regular."""
+    if mpp is None or len(xy) < 7 or to_um(apart, mpp) < _BINS_UM:
         return False
     tree = cKDTree(xy)
+    if not 1 / _ALIKE < apart * mpp / PITCH_UM[VISIUM] < _ALIKE:
+        low, high = np.quantile(tree.query(xy, k=2)[0][:, 1], (0.05, 0.95))
+        if high - low > _PRINTED * apart:
+            return False
     near = tree.query_ball_point(xy, _RING * apart, return_length=True) - 1
     return bool(np.median(near) == 6 or (near == 6).mean() > 0.5)
 

@@ -41,10 +41,11 @@ def untold(check: str, why: str, *, expected: str = "", unit: str = "") -> Check
     return Check(check, UNTOLD, np.nan, unit, expected, None, why)
 
 
-def array_checks(array: Array | None, mpp: float | None) -> list[Check]:
-    """Pitch, places, stretch and handedness; ``mpp`` is what the section says."""
+def array_checks(array: Array | None, mpp: float | None, *, indexed: bool) -> list[Check]:
+    """Pitch, places, stretch and handedness; ``mpp`` is what the section says, ``indexed`` whether obs has indices."""
     if array is None:
-        why = "The spots lie on no array that is known here, or obs lacks array_row and array_col."
+        bins = "They are bins, not spots, or their array_row and array_col do not tell the array."
+        why = bins if indexed else "obs lacks array_row and array_col, and positions alone show no known array."
         return [untold(name, why) for name in ("pitch", "places", "stretch", "handedness")]
     return [_pitch(array, mpp), *_index_checks(array)]
 
@@ -57,9 +58,11 @@ def _pitch(array: Array, mpp: float | None) -> Check:
         return untold("pitch", fix, expected=expected, unit="um")
     measured = true * mpp / array.mpp
     ok = abs(measured / true - 1) <= _PITCH_APART
+    arrays = ", ".join(f"{name} {um:g}" for name, um in PITCH_UM.items())
     fix = "" if ok else (
-        f"If positions fit the image, the scale is wrong: hs.io.link_image(adata, mpp={array.mpp:.4g}); "
-        "else the positions are (see scale)."
+        f"If positions fit the image, the scale is wrong: hs.io.link_image(adata, mpp={array.mpp:.4g}) makes them "
+        f"{array.name}'s; else the positions are (see scale). Spots {measured:.1f} um apart are on no such array of those "
+        f"known here ({arrays} um)."
     )  # fmt: skip
     return Check("pitch", f"{measured:.1f} um", measured, "um", expected, ok, fix)
 

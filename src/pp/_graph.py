@@ -167,8 +167,8 @@ def _quiet() -> Iterator[None]:
         warnings.simplefilter("ignore")
         import_module("spatialdata._logging")  # sets its level when imported
         level = logger.level
-        logger.setLevel(logging.WARNING)
         try:
+            logger.setLevel(logging.WARNING)
             yield
         finally:
             logger.setLevel(level)

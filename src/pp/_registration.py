@@ -24,6 +24,7 @@ from ._section_data import (
     Spots,
     array_of,
     counts_or_reason,
+    is_indexed,
     mpp_or_none,
     picture_or_reason,
     placed_rows,
@@ -128,7 +129,7 @@ def _check_section(
     apart = spots.pitch if isinstance(spots, Spots) else spacing(xy[rows[0]])
     picture = picture_or_reason(adata, name, apart) if apart else "there are not two positions"
     unit = apart or 1.0, mpp
-    checks = array_checks(array, mpp)
+    checks = array_checks(array, mpp, indexed=is_indexed(adata))
     checks.append(file_scale(mpp, picture.mpp if isinstance(picture, Picture) else None))
     evidence = Evidence()
     if isinstance(picture, str):

@@ -63,12 +63,17 @@ def mpp_or_none(adata: AnnData, name: str) -> float | None:
         return None
 
 
+def is_indexed(adata: AnnData) -> bool:
+    """Whether the rows and columns of an array are there."""
+    return has(adata, Keys.ARRAY_COL) and has(adata, Keys.ARRAY_ROW)
+
+
 def array_of(adata: AnnData, rows: NDArray[np.intp], mpp: float | None) -> Array | None:
     """Spot array of these rows, if it is a known one."""
     xy = positions(adata)[rows]
     if len(np.unique(xy, axis=0)) < 3:
         return None
-    if not (has(adata, Keys.ARRAY_COL) and has(adata, Keys.ARRAY_ROW)):
+    if not is_indexed(adata):
         return find_array(None, xy, mpp)
     index = adata.obs[[Keys.ARRAY_COL, Keys.ARRAY_ROW]].iloc[rows].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     known = np.isfinite(index).all(axis=1)

@@ -4,6 +4,7 @@ import logging
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from .._sections import check_places, positions, section_mpp, sections
 from .._types import check_types
 from .._units import to_px
 from ..io._lattice import VISIUM_STEP_UM, apart, fit_lattice, on_visium
+
+_MOST_DOUBLE = 0.1  # share of the spots of a section that may lie on others
 
 log = logging.getLogger("histoscribe")
 
@@ -93,11 +96,13 @@ def tile(
     params = {"size_um": size_um, "context": wide if len(wide) > 1 else wide[0], "library_key": library_key}
     for one in targets:
         _warn_of_scale(one, library_key)
+        _warn_of_doubles(one, library_key)
     for one, boxes in zip(targets, made, strict=True):
         outputs: dict[Any, Any] = {}
         for key, box in boxes.items():
             outputs |= {Keys.TILES.renamed(key): box, valid(key): np.isfinite(box).all(axis=1)}
-        write(one, outputs, by="pp.tile", params=params, inputs=[Keys.SPATIAL])
+        hashes = {f"boxes.{key}": sha256(box.tobytes()).hexdigest() for key, box in boxes.items()}
+        write(one, outputs, by="pp.tile", params=params, inputs=[Keys.SPATIAL], hashes=hashes)
         _log_stale(one, boxes[str(key_added)], str(key_added), contexts)
     return targets.result()
 
@@ -140,6 +145,21 @@ def _warn_of_scale(adata: AnnData, library_key: str) -> None:
         if message is not None:
             fix = "If the array is right: hs.io.link_image(adata)."
             warnings.warn(f"{name}: {message}. {fix}", UserWarning, stacklevel=3)
+
+
+def _warn_of_doubles(adata: AnnData, library_key: str) -> None:
+    """Warn where many spots of a section lie on others: two sections were put together under one name, most likely."""
+    xy = positions(adata)
+    for name, rows in sections(adata, library_key).items():
+        placed = xy[rows][np.isfinite(xy[rows]).all(axis=1)]
+        double = len(placed) - len(np.unique(placed, axis=0))
+        if double > _MOST_DOUBLE * len(placed):
+            msg = (
+                f"{double} of {len(placed)} spots of section {name!r} lie where another spot lies: are there two sections "
+                "under one name? Both would be cut from one image. Name each before putting them together: "
+                f"adata.obs[{str(library_key)!r}] = ..., and rename its entry in adata.uns['spatial']."
+            )
+            warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def centred_boxes(xy: NDArray[np.float64], side: float) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ def verdict(checks: Sequence[Check]) -> Check:
         found = f"{WRONG}: {first.check}, {first.found}"
         return Check("verdict", found, float("nan"), "", FITS, ok=False, advice=first.advice)
     remark = by_name["stretch"].advice if by_name["stretch"].ok is False else ""
+    if by_name["pitch"].ok is None and by_name["file scale"].ok is None:
+        remark = f"{remark} In pixels: neither array nor image file confirms the um per pixel.".strip()
     missing = _missing(by_name)
     if missing:
         return Check("verdict", f"{UNKNOWN}: {missing}", float("nan"), "", FITS, None, _how_to_tell(by_name))
@@ -52,6 +54,8 @@ def _missing(checks: Mapping[str, Check]) -> str:
     if checks["tissue"].found == UNTOLD:  # there is no picture to look at
         why = checks["tissue"].advice.rstrip(".")
         return why[:1].lower() + why[1:]
+    if checks["scale"].ok is None and checks["pitch"].ok is None:
+        return "neither the image nor an array says that positions have the right scale"
     if checks["orientation"].ok is None:
         return "the image does not say which way up the spots lie"
     if checks["shift"].ok is True:

@@ -17,6 +17,7 @@ from ._feature_cache import FeatureCache
 from ._image_checks import boxes_of, check_image, check_places, check_scale, check_small, on_image
 from ._image_encoder import encoder_of
 from ._image_vectors import Section, Work, fill
+from ._stale import boxes_hash
 from ._tile_stain import check_stain
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def encode_image(
         for key, rows, good in zip(slots.values(), vectors, ok, strict=True):
             outputs |= {Keys.X_IMAGE.renamed(key): rows, valid(key): good}
         hashes = {"encoder": encoder.sha256, **images, **({} if stain is None else {"stain": stain.sha256})}
+        for key in slots:
+            hashes |= boxes_hash(one, key)
         write(one, outputs, by="tl.encode_image", params=params, inputs=inputs, hashes=hashes)
     return targets.result()
 

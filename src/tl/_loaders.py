@@ -16,6 +16,7 @@ from .._record import has, matrix
 from .._sections import positions, section_mpp, sections
 from .._units import to_um
 from ..nn._data import Batch
+from ._stale import check_modalities, warn_if_stale
 
 _LEAST_HELD_OUT, _MOST_FOR_LEAST = 16, 0.25
 _BLOCKS = 3
@@ -41,6 +42,11 @@ def gather(
     library_key
         Column of ``obs`` that says the section.
     """
+    for one in adatas:
+        check_modalities(one, slots)
+        for slot in slots.values():
+            if slot is not None:
+                warn_if_stale(one, slot)
     batch: Batch = {}
     for modality, slot in slots.items():
         parts = [_vectors(one, slot, (sizes or {}).get(modality)) for one in adatas]

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from anndata import AnnData
 
 from .._errors import OptionError
-from .._keys import Keys, Slot
+from .._keys import Slot
+from .._record import record
 
 
 def made_by(adatas: Sequence[AnnData], slot: Slot) -> str | None:
@@ -16,7 +17,7 @@ def made_by(adatas: Sequence[AnnData], slot: Slot) -> str | None:
     OptionError
         Sections were encoded in different ways: their vectors have nothing to do with each other.
     """
-    found = {_made(one.uns.get(Keys.RECORD, {}).get(f"{slot.where}.{slot}", {}).get("hashes", {})) for one in adatas}
+    found = {_made(record(one, slot).get("hashes", {})) for one in adatas}
     if len(found) > 1:
         fix = "Encode all sections with one encoder, and to one stain or none."
         field = f"{slot.where}[{str(slot)!r}]"

@@ -84,7 +84,8 @@ def folds_of(pieces: Sequence[Piece], folds: Folds, unit_key: str) -> list[Fold]
     units = sorted({piece.unit for piece in pieces})
     if folds is None:
         if len(units) < 2:
-            fix = "Pass sections of another patient, or a finer unit: patients='library_id'."
+            finer = len({piece.section for piece in pieces}) > 1
+            fix = "Pass sections of another patient" + (", or a finer unit: patients='library_id'." if finer else ".")
             raise OptionError(f"obs[{str(unit_key)!r}]", found=f"{units} alone", expected="two or more", fix=fix)
         named = {unit: ([other for other in units if other != unit], [unit]) for unit in units}
     else:

@@ -13,6 +13,7 @@ from .._keys import Keys, Slot, slots, valid
 from .._record import has, matrix
 from ._made_by import made_by
 from ._probe_folds import Fold, Piece
+from ._stale import warn_if_stale
 
 Encode: TypeAlias = Callable[[AnnData], Any]
 Rep: TypeAlias = str | Sequence[str] | Callable[[list[AnnData]], Encode]
@@ -92,12 +93,28 @@ class Source:
         parts = [_rows(piece, slot) for piece in self.pieces]
         _one_width(str(slot), parts)
         made_by([piece.adata for piece in self.pieces], slot)
+        for adata in {id(piece.adata): piece.adata for piece in self.pieces}.values():
+            warn_if_stale(adata, slot)
+        if slot != Keys.SPATIAL:  # sections may well share an array
+            self._check_apart(slot, parts)
         empty = np.logical_or.reduce([np.isnan(x).all(axis=0) for x in parts])
         if not empty.any() or empty.all():
             return parts
         # Such as a gene set that can't be scored in one section: it says nothing of the others either.
         log.info("obsm[%r]: %d columns that a section lacks are left out of all", str(slot), empty.sum())
         return [x[:, ~empty] for x in parts]
+
+    def _check_apart(self, slot: Slot, parts: Sequence[Vectors]) -> None:
+        """Refuse one section under two names: it would be learned in training and asked for in the test."""
+        seen: dict[bytes, Piece] = {}
+        for piece, x in zip(self.pieces, parts, strict=True):
+            if len(x) < 2 or (x == x[0]).all():
+                continue
+            first = seen.setdefault(x.tobytes(), piece)
+            if first.unit != piece.unit:
+                found = f"the same vectors in {first.unit!r} and in {piece.unit!r}"
+                fix = "Pass each section once, under one patient."
+                raise OptionError(f"obsm[{str(slot)!r}]", found=found, expected="different sections", fix=fix)
 
 
 def _rows(piece: Piece, slot: Slot) -> Vectors:

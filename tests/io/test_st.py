@@ -282,7 +282,7 @@ def _with(frame: pd.DataFrame, value: Any) -> pd.DataFrame:
         (lambda s: {"spots": s.spots[:1]}, ScaleError, "Pass mpp="),
         (lambda s: {"mpp": 0.0}, ScaleError, "mpp"),
         (lambda s: {"pitch_um": 200_000.0}, ScaleError, "pitch of the spot array"),
-        (lambda s: {"pitch_um": 0.0}, ScaleError, "Pass mpp="),
+        (lambda s: {"pitch_um": 0.0}, OptionError, "pitch_um"),
         (lambda s: {"image_scale": 2.0}, OptionError, "image_scale"),
     ],
 )

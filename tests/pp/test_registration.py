@@ -107,6 +107,35 @@ def test_a_wrong_scale_is_caught_by_the_pitch_though_positions_fit() -> None:
     assert found.loc["verdict", "ok"] == False  # noqa: E712
 
 
+@pytest.mark.parametrize("factor", [0.5, 1.5, 2])
+def test_a_grossly_wrong_scale_is_no_fit(factor: float) -> None:
+    adata = toy()
+    adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] *= factor
+    found = table(adata)
+    assert found.loc["pitch", "value"] == pytest.approx(100 * factor)
+    assert found.loc["verdict", "ok"] == False  # noqa: E712
+    assert "mpp=1)" in found.loc["verdict", "advice"]
+
+
+@pytest.mark.parametrize("layout", ["hexagonal", "square", "staggered"])
+@pytest.mark.parametrize("factor", [0.5, 1.5, 2])
+def test_the_layout_of_array_indices_tells_the_array_whatever_the_scale(layout: str, factor: float) -> None:
+    adata = array(hexagonal=layout == "hexagonal", jitter=2.0)
+    pitch = {"hexagonal": 100.0, "square": 200.0, "staggered": 141.4}[layout]
+    if layout == "staggered":
+        adata = adata[(adata.obs["array_col"] + adata.obs["array_row"]) % 2 == 0].copy()
+        adata.obsm["spatial"] /= 2  # from 200 um a step to 100: 141.4 um along the diagonal
+    adata.uns["spatial"]["s"]["metadata"]["mpp"] *= factor
+    found = table(adata)
+    assert found.loc["pitch", "value"] == pytest.approx(pitch * factor, rel=0.01)
+    assert found.loc["pitch", "ok"] == False  # noqa: E712
+    advice = found.loc["pitch", "advice"]
+    assert float(advice.split("mpp=")[1].split(")")[0]) == pytest.approx(2, rel=0.01)
+    assert "Visium 100, Spatial Transcriptomics 200, Spatial Transcriptomics 2K 141.4 um" in advice
+    assert found.loc[["places", "stretch", "handedness"], "ok"].all()
+    assert found.loc["verdict", "ok"] == False  # noqa: E712
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_without_a_signal_nothing_is_claimed(seed: int) -> None:
     adata = toy(plant=hs.datasets.Plant(signal=0), random_state=seed)
@@ -240,6 +269,17 @@ def test_a_real_section_is_told_from_its_misregistered_copies(fault: str | None,
     assert found.loc["verdict", "ok"] == (fault is None)
     if fault not in (None, "shift"):
         assert found.loc[CAUGHT_BY[fault][0], "found"] == CAUGHT_BY[fault][1]
+
+
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_a_grossly_wrong_scale_of_a_real_section_is_no_fit(factor: float, data: Path) -> None:
+    adata = hs.datasets.her2st("C2")
+    right = adata.uns["spatial"]["C2"]["metadata"]["mpp"]
+    adata.uns["spatial"]["C2"]["metadata"]["mpp"] = right * factor
+    found = table(adata)
+    assert found.loc["pitch", "value"] == pytest.approx(200 * factor, rel=0.05)
+    assert found.loc[["places", "stretch", "handedness"], "ok"].all()
+    assert found.loc["verdict", "ok"] == False  # noqa: E712
 
 
 def test_counts_of_other_spots_are_no_fit_though_spots_lie_on_tissue(data: Path) -> None:

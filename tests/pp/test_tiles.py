@@ -46,9 +46,10 @@ def test_spot_without_position_stays_and_is_flagged() -> None:
 
 def test_unsigned_positions_do_not_wrap() -> None:
     adata = hs.datasets.toy(n_spots=30)
-    adata.obsm["spatial"] = np.full((30, 2), 10, dtype=np.uint16)
+    adata.obsm["spatial"] = np.column_stack([np.full(30, 10), np.arange(30)]).astype(np.uint16)
     hs.pp.tile(adata)
     assert (adata.obsm["tiles"][:, 0] == 10 - 56).all()
+    assert adata.obsm["tiles"][:, 1].tolist() == [y - 56 for y in range(30)]
 
 
 @pytest.mark.parametrize("mpp", [None, 0, -1, float("nan"), 352.8, "0.5um"])

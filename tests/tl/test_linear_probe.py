@@ -274,7 +274,7 @@ def _with(adatas: list[AnnData], column: str, value: Any) -> list[AnnData]:
         (lambda a: _score(a, folds=[("P", "Z")]), OptionError, r"\['Z'\] in 'Z'"),
         (lambda a: _score(a, folds=[("P", [])]), OptionError, "nothing to train or to test on"),
         (lambda a: _score(a, folds=[("P", "Q"), ("R", "Q")]), OptionError, "a name of its own"),
-        (lambda a: _score(a, folds=["P"]), OptionError, "pairs"),
+        (lambda a: _score(a, folds=["P"]), OptionError, "folds"),
         (lambda a: _score(a, strengths=[]), OptionError, "strengths"),
         (lambda a: _score(a, strengths=[-1.0]), OptionError, "strengths"),
         (lambda a: _score(a, min_spots=0), OptionError, "min_spots"),

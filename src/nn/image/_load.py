@@ -76,7 +76,8 @@ def load_encoder(
     -------
     An encoder: ``encoder(tiles)`` gives float32 vectors (n, ``dim``) and ``encoder.dense(tiles)`` the patch tokens
     (n, size // patch, size // patch, d). Its ``sha256`` changes with all that changes its numbers; ``record`` says where
-    it comes from.
+    it comes from. Of your own module, layers, their options and the code of your classes count as well as the weights,
+    but not functions and data that this code takes from elsewhere.
 
     Raises
     ------

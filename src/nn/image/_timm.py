@@ -16,6 +16,7 @@ from .._save import FORMAT
 from .._seed import seeded
 from ._bodies import body
 from ._conv_stem import ConvStem, renamed
+from ._hash_module import hash_module
 from ._hashes import check_hash, hash_files, hash_tensors
 from ._hub import snapshot, weights_in
 from ._loaded import Loaded
@@ -100,9 +101,10 @@ def _check_noted(path: Path, config: Mapping[str, Any], noted: Any) -> None:
 
 def from_module(module: nn.Module, name: str | None) -> Loaded:
     """Take a user's own network as it is now."""
-    weights = hash_tensors(module.state_dict())
+    weights, described = hash_tensors(module.state_dict()), hash_module(module)
     cfg = getattr(module, "pretrained_cfg", None) or {}
     loaded = _loaded(module, name or cfg.get("architecture") or type(module).__name__, weights, {}, {})
+    loaded.built["module"] = described
     loaded.origin = {"source": f"own module {type(module).__name__}"}
     return loaded
 

@@ -13,6 +13,7 @@ from ..._json import read_json
 from .._budget import within
 from .._seed import seeded
 from ._bodies import check_kind
+from ._hash_module import hash_module
 from ._hashes import check_hash, hash_tensors
 from ._hub import weights_in
 from ._loaded import Loaded
@@ -54,7 +55,7 @@ def from_folder(folder: Path, options: Mapping[str, Any], trust: Trust, *, sha25
 def from_module(module: Any, name: str | None) -> Loaded:
     """Take a user's own network as it is now."""
     loaded = Loaded(name=name or type(module).__name__, module=module, weights=hash_tensors(module.state_dict()))
-    loaded.built = {"architecture": f"transformers {module.config.model_type}"}
+    loaded.built = {"architecture": f"transformers {module.config.model_type}", "module": hash_module(module)}
     loaded.origin = {"source": f"own module {type(module).__name__}"}
     config = getattr(module.config, "vision_config", module.config)
     loaded.size = int(getattr(config, "image_size", 224))
@@ -140,9 +141,9 @@ def _quiet() -> Iterator[None]:
     from transformers.utils import logging as said
 
     level, bars = said.get_verbosity(), said.is_progress_bar_enabled()
-    said.set_verbosity(logging.CRITICAL)
-    said.disable_progress_bar()
     try:
+        said.set_verbosity(logging.CRITICAL)
+        said.disable_progress_bar()
         yield
     finally:
         said.set_verbosity(level)
