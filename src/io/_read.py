@@ -18,6 +18,8 @@ from .._types import check_types
 from . import _trailer
 from ._manifest import check
 
+_TRIES = 20  # as often as another process may replace a file while it is read
+
 log = logging.getLogger("histoscribe")
 
 
@@ -51,15 +53,21 @@ def read(path: str | Path) -> AnnData:
     recover(path)
     if not path.exists():
         raise FileError(f"path ({path})", found="nothing", expected="a .h5ad or .zarr", fix="Check the path.")
-    version = path.stat().st_ino
-    try:
-        adata = _read(path)
-    except FileError:
-        if not path.exists() or path.stat().st_ino == version:
-            raise
-        adata = _read(path)  # it was replaced meanwhile
+    adata = _read_whole(path)
     _resolve_images(adata, path.parent)
     return adata
+
+
+def _read_whole(path: Path) -> AnnData:
+    """Read, and again where the file was replaced meanwhile."""
+    for _ in range(_TRIES):
+        version = path.stat().st_ino
+        try:
+            return _read(path)
+        except FileError:
+            if not path.exists() or path.stat().st_ino == version:
+                raise
+    return _read(path)
 
 
 def _read(path: Path) -> AnnData:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from .._checks import check, is_count
 from .._counts import raw_counts
 from .._errors import GenesError, OptionError
+from .._gene_names import bare_names, check_coverage, mismatch_hint, names_like, other_names, positions
 from .._pathway_scale import PathwayScale
 from .._record import AnnDatas, each
 from .._types import check_types
-from ._gene_names import bare_names, check_coverage, mismatch_hint, names_like, other_names, positions
 from ._gene_sums import log_sums, totals
 from ._methods import METHODS, Job, score_by
 from ._nets import GeneSets, genes_of, membership_matrix, named_net

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from .._counts import raw_counts
 from .._errors import GenesError
+from .._gene_names import GeneMatch, match_genes, mismatch_hint, positions
 from .._pathway_scale import Net, PathwayScale
-from ._gene_names import GeneMatch, match_genes, mismatch_hint, positions
 from ._gene_sums import covered, totals
 from ._methods import Job, score_by
 from ._nets import genes_of, membership_matrix

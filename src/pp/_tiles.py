@@ -19,6 +19,7 @@ from .._types import check_types
 from .._units import to_px
 from ..io._lattice import VISIUM_STEP_UM, apart, fit_lattice, on_visium
 
+_FEW_DOUBLE = 10
 _MOST_DOUBLE = 0.1  # share of the spots of a section that may lie on others
 
 log = logging.getLogger("histoscribe")
@@ -153,7 +154,7 @@ def _warn_of_doubles(adata: AnnData, library_key: str) -> None:
     for name, rows in sections(adata, library_key).items():
         placed = xy[rows][np.isfinite(xy[rows]).all(axis=1)]
         double = len(placed) - len(np.unique(placed, axis=0))
-        if double > _MOST_DOUBLE * len(placed):
+        if double > max(_FEW_DOUBLE, _MOST_DOUBLE * len(placed)):
             msg = (
                 f"{double} of {len(placed)} spots of section {name!r} lie where another spot lies: are there two sections "
                 "under one name? Both would be cut from one image. Name each before putting them together: "

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from .._checks import check, is_count
 from .._counts import raw_counts
 from .._errors import GenesError
+from .._gene_names import check_coverage, match_genes
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
 from .._types import check_types
 from .._vocabulary import PAD, Vocabulary
-from ._gene_names import check_coverage, match_genes
 from ._gene_sums import covered
 from ._rank import RANKS, Rank, rank_tokens
 

@@ -8,10 +8,10 @@ from anndata import AnnData
 
 from .._counts import raw_counts
 from .._errors import GenesError
+from .._gene_names import agree_but_for_case, is_ensembl, mismatch_hint, own_names
 from .._record import AnnDatas, each
 from .._types import check_types
 from .._vocabulary import Vocabulary
-from ._gene_names import agree_but_for_case, is_ensembl, mismatch_hint, own_names
 from ._gene_sums import gene_sums
 
 _FEW_SPOTS = 20  # below, a mean says little: the gene takes the median gene's

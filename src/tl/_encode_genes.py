@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from .._counts import raw_counts
 from .._errors import GenesError, OptionError
+from .._gene_names import GeneMatch, check_coverage, match_genes, mismatch_hint, other_names, shared_genes
 from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, each, write
 from .._types import check_types
 from ..nn import PCA, Model
-from ..pp._gene_names import GeneMatch, check_coverage, match_genes, mismatch_hint, other_names, shared_genes
 
 _LEAST_PRESENT = 0.8
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .._counts import raw_counts
 from .._errors import GenesError, OptionError
+from .._gene_names import check_coverage, mismatch_hint, other_names
 from .._keys import Keys
-from ..pp._gene_names import check_coverage, mismatch_hint, other_names
 from ._probe_folds import Piece
 
 _HEST_SHARE = 0.1

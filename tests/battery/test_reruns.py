@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import histoscribe as hs
+
 from ..digest import digest
 from . import material
 from .applied import applied
@@ -24,7 +26,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "tl.embed": {"modality": "image"},
     "tl.encode_genes": {"layer": "counts"},
     "tl.encode_image": {"encoder": "mean_rgb"},
-    "tl.fuse": {"image_rep": "X_genes"},
+    "tl.fuse": {"config": hs.nn.Contrastive(dim=8)},
     "pl.panels": {"size": 0.5},
     "pl.spatial": {"size": 0.5},
 }

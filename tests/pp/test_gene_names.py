@@ -10,7 +10,7 @@ from anndata import AnnData
 
 import histoscribe as hs
 from histoscribe._errors import GenesError
-from histoscribe.pp._gene_names import match_genes
+from histoscribe._gene_names import match_genes
 
 SYMBOLS = ["TP53", "ERBB2", "ESR1", "KRT8", "MKI67", "GATA3"]
 ENSEMBL = [f"ENSG{k:011d}" for k in range(6)]
@@ -73,7 +73,7 @@ def test_a_vocabulary_has_bare_ids_and_one_kind_of_names() -> None:
     counts = np.ones((30, 6))
     versions = AnnData(counts, var=pd.DataFrame(index=[f"{e}.{k}" for k, e in enumerate(ENSEMBL)]))
     symbols = AnnData(counts, var=pd.DataFrame(index=SYMBOLS))
-    assert hs.pp.fit_vocabulary([versions, versions]).genes == tuple(ENSEMBL)
+    assert hs.pp.fit_vocabulary([versions, versions.copy()]).genes == tuple(ENSEMBL)
     with pytest.raises(GenesError, match="symbols in some sections"):
         hs.pp.fit_vocabulary([versions, symbols])
     versions.var_names = [f"{ENSEMBL[0]}.{k}" for k in range(6)]

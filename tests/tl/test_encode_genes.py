@@ -109,7 +109,7 @@ def test_wrong_inputs_change_nothing(genes: AnnData) -> None:
     with pytest.raises(CountsError, match="log-normalised"):
         hs.tl.encode_genes(logged, model)
     assert (list(logged.obsm), list(logged.uns)) == (list(before.obsm), list(before.uns))
-    with pytest.raises(OptionError, match="model: found str"):
+    with pytest.raises(OptionError, match="model: found 'pca'"):
         hs.tl.encode_genes(genes, "pca")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="n_comps=49"):
         hs.tl.fit_pca(genes)
