@@ -50,6 +50,10 @@ def from_spatialdata(
     mpp
         Micrometres per pixel of the image; never guessed.
 
+    Returns
+    -------
+    The object's own table, so that what is written to it shows up there.
+
     Raises
     ------
     MissingError
