@@ -51,6 +51,11 @@ def pitch(xy: NDArray[np.floating]) -> float:
     return float(np.median(distance[:, 1]))
 
 
+def n_doubled(xy: NDArray[np.floating]) -> int:
+    """Count the positions that another one before them has already."""
+    return len(xy) - len(np.unique(xy, axis=0))
+
+
 def spacing(xy: NDArray[np.floating]) -> float | None:
     """Pitch of positions, None where fewer than two of them differ."""
     placed = xy[np.isfinite(xy).all(axis=1)]

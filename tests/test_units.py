@@ -4,7 +4,7 @@ import pytest
 import histoscribe as hs
 from histoscribe._errors import MissingError, OptionError, ScaleError
 from histoscribe._sections import positions_um, section_mpp, sections
-from histoscribe._units import check_mpp, pitch, to_px, to_um
+from histoscribe._units import check_mpp, n_doubled, pitch, to_px, to_um
 
 
 def test_there_and_back() -> None:
@@ -66,3 +66,8 @@ def test_lost_libraries_point_to_how_concat_keeps_them() -> None:
     both = anndata.concat(hs.datasets.toy(n_slides=2, n_spots=30))
     with pytest.raises(ScaleError, match="uns_merge='unique'"):
         section_mpp(both, "toy_1")
+
+
+def test_doubled_positions_are_counted() -> None:
+    xy = [(0.0, 0.0), (1.0, 0.0), (0.0, 0.0), (0.0, 0.0), (1.0, 2.0)]
+    assert n_doubled(np.array(xy)) == sum(place in xy[:k] for k, place in enumerate(xy)) == 2

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._errors import MissingError, OptionError, ScaleError
 from .._keys import Keys, LibraryKeys, Slot
-from .._record import has
+from .._record import has, record
 from .._sections import misplaced, positions, section_mpp, sections
 from .._units import spacing, to_px, to_um
 from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized
@@ -146,7 +146,7 @@ def _is_tiled(adata: AnnData, rows: NDArray[np.intp]) -> bool:
 
 def _maker(adata: AnnData, slot: Slot) -> str | None:
     """Name the function that wrote a slot; None where the record was lost, as in joined sections."""
-    return adata.uns.get(Keys.RECORD, {}).get(f"{slot.where}.{slot}", {}).get("by")
+    return record(adata, slot).get("by")
 
 
 def _said_diameter(adata: AnnData, library_id: str, tiles: NDArray[np.intp] | None) -> float:

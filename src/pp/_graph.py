@@ -17,6 +17,7 @@ from .._keys import Keys
 from .._record import AnnDatas, Targets, write
 from .._sections import check_placed, positions_um, sections
 from .._types import check_types
+from .._units import n_doubled
 
 
 def spatial_graph(
@@ -115,7 +116,7 @@ def _check(xy: np.ndarray, groups: dict[str, Any], n_neighbors: int, radius_um: 
 def _warn_of_same_places(xy: np.ndarray, groups: dict[str, Any]) -> None:
     """Warn of spots at the place of another one: a section that is there twice, or two that nobody told apart."""
     for name, rows in groups.items():
-        again = len(rows) - len(np.unique(xy[rows], axis=0))
+        again = n_doubled(xy[rows])
         if again:
             msg = f"{again} spots of section {name!r} lie at the place of another one; is it one section?"
             warnings.warn(msg, UserWarning, stacklevel=4)

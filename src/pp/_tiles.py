@@ -16,7 +16,7 @@ from .._keys import Keys, valid
 from .._record import AnnDatas, Targets, write
 from .._sections import check_places, positions, section_mpp, sections
 from .._types import check_types
-from .._units import to_px
+from .._units import n_doubled, to_px
 from ..io._lattice import VISIUM_STEP_UM, apart, fit_lattice, on_visium
 
 _FEW_DOUBLE = 10
@@ -153,7 +153,7 @@ def _warn_of_doubles(adata: AnnData, library_key: str) -> None:
     xy = positions(adata)
     for name, rows in sections(adata, library_key).items():
         placed = xy[rows][np.isfinite(xy[rows]).all(axis=1)]
-        double = len(placed) - len(np.unique(placed, axis=0))
+        double = n_doubled(placed)
         if double > max(_FEW_DOUBLE, _MOST_DOUBLE * len(placed)):
             msg = (
                 f"{double} of {len(placed)} spots of section {name!r} lie where another spot lies: are there two sections "

@@ -75,9 +75,6 @@ def fuse(
     """
     check_types(fuse, locals())
     sections, train = each(adatas), TrainConfig() if train is None else train
-    if not isinstance(train, TrainConfig):
-        fix = "Pass train=hs.nn.TrainConfig(epochs=...)."
-        raise OptionError("train", found=repr(train), expected="a TrainConfig", fix=fix)
     reads = _reads(config)
     slots = {
         "image": Keys.X_IMAGE.renamed(image_rep),
