@@ -1,7 +1,7 @@
 """Raw counts of an AnnData: found, checked, never guessed."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ _LOGGED = 20  # log1p of counts per 10,000 stays below 9.3
 _SAME_TOTAL = 1e-3
 
 
-def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
+def raw_counts(adata: AnnData, layer: str | None = None, fractions: "Fractions | None" = None) -> sp.csr_matrix:
     """Return the counts as CSR, from ``layer``, else ``layers["counts"]``, else ``X`` if that holds counts.
 
     Fractions in a layer that is said to hold counts (ambient-corrected ones) are used with a warning; in ``X`` they
-    are an error.
+    are an error. Where ``adata`` is a block of a section's rows, pass ``fractions``: they can be judged only when all
+    blocks were seen, by :meth:`Fractions.judge`.
 
     Raises
     ------
@@ -32,9 +33,12 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
         Gene names are not unique, or there are no genes.
     """
     name, values = _find(adata, layer)
-    _check_genes(adata)
+    check_genes(adata)
     counts = _as_csr(adata, name, values)
-    _check_values(adata, name, counts)
+    seen = fractions or Fractions()
+    seen.add(counts, _check_values(adata, name, counts), totals=fractions is not None)
+    if fractions is None:
+        seen.judge(adata, name)
     if not counts.has_canonical_format:  # a gene twice in a row counts as its sum
         counts = counts.copy()
         counts.sum_duplicates()
@@ -42,15 +46,20 @@ def raw_counts(adata: AnnData, layer: str | None = None) -> sp.csr_matrix:
 
 
 def _find(adata: AnnData, layer: str | None) -> tuple[str, Any]:
-    if layer is not None and layer not in adata.layers:
-        fix = "Name one of these, or leave layer= out."
-        raise CountsError(f"layers[{layer!r}]", found=f"only {list(adata.layers)}", expected="raw counts", fix=fix)
-    if layer is None and Keys.COUNTS in adata.layers:
-        layer = str(Keys.COUNTS)
+    layer = counts_layer(list(adata.layers), layer)
     return (f"layers[{layer!r}]", adata.layers[layer]) if layer is not None else ("X", adata.X)
 
 
-def _check_genes(adata: AnnData) -> None:
+def counts_layer(layers: Sequence[str], layer: str | None) -> str | None:
+    """Name the layer of those that are there that holds the counts; None where they are in ``X``."""
+    if layer is not None and layer not in layers:
+        fix = "Name one of these, or leave layer= out."
+        raise CountsError(f"layers[{layer!r}]", found=f"only {list(layers)}", expected="raw counts", fix=fix)
+    return str(Keys.COUNTS) if layer is None and Keys.COUNTS in layers else layer
+
+
+def check_genes(adata: AnnData) -> None:
+    """Refuse a section without genes, or with one name for several."""
     if adata.n_vars == 0:
         raise GenesError("adata", found="0 genes", expected="at least one", fix="A bare slide has no genes to read.")
     names = adata.var_names
@@ -94,7 +103,8 @@ def _check_indices(name: str, counts: sp.csr_matrix) -> None:
         raise CountsError(name, found=f"a broken sparse matrix, with {found}", expected="a whole one", fix=fix)
 
 
-def _check_values(adata: AnnData, name: str, counts: sp.csr_matrix) -> None:
+def _check_values(adata: AnnData, name: str, counts: sp.csr_matrix) -> tuple[float, bool]:
+    """Return the largest value, and whether all are whole."""
     low, high, whole = _extent(counts.data)
     if not np.isfinite([low, high]).all():
         found = _first(adata, counts, lambda block: ~np.isfinite(block), "NaN or infinite values")
@@ -102,23 +112,41 @@ def _check_values(adata: AnnData, name: str, counts: sp.csr_matrix) -> None:
     if low < 0:
         found = f"{_first(adata, counts, lambda block: block < 0, 'negative values')} (down to {low:.3g})"
         raise CountsError(name, found=found, expected="counts", fix=_keep(adata))
-    if whole:
-        return
-    kind = _kind(adata, name, counts, high)
-    if kind is not None:
-        raise CountsError(name, found=f"fractions {kind}", expected="raw counts", fix=_keep(adata))
-    warnings.warn(f"{name} holds fractions; they are used as counts (ambient-corrected?)", UserWarning, stacklevel=4)
+    return high, whole
 
 
-def _kind(adata: AnnData, name: str, counts: sp.csr_matrix, high: float) -> str | None:
-    """Say what fractions must be if they are no counts; None for those that may be corrected counts."""
-    if high < _LOGGED or (name == "X" and "log1p" in adata.uns):
-        return "that look log-normalised"
-    totals = np.asarray(counts.sum(axis=1)).ravel()
-    totals = totals[totals > 0]
-    if len(totals) > 1 and np.ptp(totals) <= _SAME_TOTAL * totals.max():
-        return f"that sum to {totals[0]:.4g} in every spot, as normalised values do"
-    return "that nobody calls counts" if name == "X" else None
+class Fractions:
+    """What tells corrected counts from normalised values, gathered over all rows of a section."""
+
+    def __init__(self) -> None:
+        self.high, self.whole = 0.0, True
+        self.totals: list[float] = []  # the smallest and the largest of a spot with counts
+
+    def add(self, counts: sp.csr_matrix, seen: tuple[float, bool], *, totals: bool) -> None:
+        """Take up a block of rows, with its largest value and whether all are whole."""
+        self.high, self.whole = max(self.high, seen[0]), self.whole and seen[1]
+        if totals or not self.whole:
+            found = np.concatenate([self.totals, np.asarray(counts.sum(axis=1)).ravel()])
+            found = found[found > 0]
+            self.totals = found.tolist() if len(found) < 2 else [float(found.min()), float(found.max())]
+
+    def judge(self, adata: AnnData, name: str) -> None:
+        """Refuse what looks normalised, and warn of other fractions."""
+        if self.whole:
+            return
+        kind = self._kind(adata, name)
+        if kind is not None:
+            raise CountsError(name, found=f"fractions {kind}", expected="raw counts", fix=_keep(adata))
+        msg = f"{name} holds fractions; they are used as counts (ambient-corrected?)"
+        warnings.warn(msg, UserWarning, stacklevel=4)
+
+    def _kind(self, adata: AnnData, name: str) -> str | None:
+        """Say what fractions must be if they are no counts; None for those that may be corrected counts."""
+        if self.high < _LOGGED or (name == "X" and "log1p" in adata.uns):
+            return "that look log-normalised"
+        if len(self.totals) > 1 and self.totals[1] - self.totals[0] <= _SAME_TOTAL * self.totals[1]:
+            return f"that sum to {self.totals[0]:.4g} in every spot, as normalised values do"
+        return "that nobody calls counts" if name == "X" else None
 
 
 def _keep(adata: AnnData) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._jit import Array, kernel, plain_csr
+from .._jit import Array, kernel, plain_csr
 
 
 class GeneSums(NamedTuple):
@@ -17,16 +17,18 @@ class GeneSums(NamedTuple):
     n_nonzero: NDArray[np.int64]
 
 
-def gene_sums(counts: sp.csr_matrix) -> GeneSums:
+def gene_sums(counts: sp.csr_matrix, sums: GeneSums | None = None) -> GeneSums:
     """Sum counts per 10,000, counts and non-zero entries of each gene.
 
     Parameters
     ----------
     counts
         Raw counts (n, g).
+    sums
+        Those of the rows before, which are added to; None begins.
     """
     n_genes = counts.shape[1]
-    sums = GeneSums(np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes, dtype=np.int64))
+    sums = sums or GeneSums(np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes, dtype=np.int64))
     counts = plain_csr(counts)
     _add(counts.data, counts.indices, counts.indptr, *sums)
     return sums

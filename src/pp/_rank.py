@@ -6,12 +6,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._jit import in_threads, plain_csr
 from .._vocabulary import FIRST_GENE, PAD
-from ._jit import in_threads, plain_csr
 from ._rank_kernel import MEAN, RESIDUAL, fill_keys, write_tokens
 
-Rank: TypeAlias = Literal["mean", "residual"]
-RANKS: dict[str, int] = {"mean": MEAN, "residual": RESIDUAL}
+Rank: TypeAlias = Literal["mean", "residual", "section"]
+RANKS: dict[str, int] = {"mean": MEAN, "residual": RESIDUAL, "section": RESIDUAL}
 _KEYS_AT_ONCE = 1 << 18  # keys of a block: they stay in the cache
 
 
@@ -37,11 +37,11 @@ def rank_tokens(
     position
         Vocabulary position of each column, -1 for a gene outside it; no position twice.
     weights
-        By vocabulary position: the mean expression for ``"mean"``, the share of all counts for ``"residual"``.
+        By vocabulary position: the mean expression for ``"mean"``, else the share of all counts.
     n_tokens
         Tokens kept per spot.
     rank
-        ``"mean"``: count over mean. ``"residual"``: Pearson residual of the count.
+        ``"mean"``: count over mean. Else the Pearson residual of the count.
     """
     dtype = np.uint16 if FIRST_GENE + len(weights) <= np.iinfo(np.uint16).max + 1 else np.uint32
     tokens = np.full((counts.shape[0], n_tokens), PAD, dtype=dtype)

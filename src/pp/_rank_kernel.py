@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._jit import Array, kernel
+from .._jit import Array, kernel
 
 MEAN, RESIDUAL = 0, 1
 THETA = 100.0  # overdispersion of the residuals: scanpy's default

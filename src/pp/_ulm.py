@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import special
 from scipy.stats import false_discovery_control
 
-from ._jit import in_threads, plain_csr
+from .._jit import in_threads, plain_csr
 from ._ulm_kernel import add_up
 
 _ROWS_AT_ONCE = 2048

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._jit import Array, kernel
+from .._jit import Array, kernel
 
 _TABLE = 64  # counts below this are whole numbers that come again and again: their logarithm is taken once a spot
 

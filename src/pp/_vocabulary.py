@@ -1,10 +1,9 @@
 """Learn the gene vocabulary: which genes there are, and how strongly each is expressed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from anndata import AnnData
 
 from .._counts import raw_counts
 from .._errors import GenesError
@@ -12,7 +11,7 @@ from .._gene_names import agree_but_for_case, is_ensembl, mismatch_hint, own_nam
 from .._record import AnnDatas, each
 from .._types import check_types
 from .._vocabulary import Vocabulary
-from ._gene_sums import gene_sums
+from ._gene_sums import GeneSums, gene_sums
 
 _FEW_SPOTS = 20  # below, a mean says little: the gene takes the median gene's
 
@@ -52,14 +51,17 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     """
     check_types(fit_vocabulary, locals())
     sections = each(adatas)
-    _check_one_naming(sections)
+    check_one_naming([list(map(str, one.var_names)) for one in sections])
+    return vocabulary_of((gene_sums(raw_counts(one, layer)), own_names(one)) for one in sections)
+
+
+def vocabulary_of(found: Iterable[tuple[GeneSums, Sequence[str]]]) -> Vocabulary:
+    """Make the vocabulary from the sums of each section, and the names of its genes."""
     scaled: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     spots: Counter[str] = Counter()
     totals: Counter[str] = Counter()  # counts of the sections that measure the gene
-    for adata in sections:
-        sums = gene_sums(raw_counts(adata, layer))
-        genes = own_names(adata)
+    for sums, genes in found:
         scaled.update(dict(zip(genes, sums.scaled.tolist(), strict=True)))
         counts.update(dict(zip(genes, sums.counts.tolist(), strict=True)))
         spots.update(dict(zip(genes, sums.n_nonzero.tolist(), strict=True)))
@@ -72,14 +74,15 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
     return Vocabulary(tuple(scaled), means, n_nonzero, shares)
 
 
-def _check_one_naming(sections: Sequence[AnnData]) -> None:
-    kinds = {is_ensembl(map(str, one.var_names)) for one in sections}
+def check_one_naming(var_names: Sequence[Sequence[str]]) -> None:
+    """Refuse sections that name their genes in ways that can't be joined."""
+    kinds = {is_ensembl(names) for names in var_names}
     if len(kinds) > 1:
         fix = "Bring them to one: adata.var_names = adata.var['gene_ids'], for example."
         raise GenesError("var_names", found="symbols in some sections, Ensembl ids in others", expected="one", fix=fix)
-    first = [str(name).strip() for name in sections[0].var_names]
-    for one in sections[1:]:
-        names = [str(name).strip() for name in one.var_names]
+    first = [name.strip() for name in var_names[0]]
+    for one in var_names[1:]:
+        names = [name.strip() for name in one]
         if agree_but_for_case(names, first):
-            found, fix = f"names such as {names[:2]} and {first[:2]}", mismatch_hint(one, first)
+            found, fix = f"names such as {names[:2]} and {first[:2]}", mismatch_hint(names, first)
             raise GenesError("var_names", found=found, expected="one species", fix=fix)

@@ -1,6 +1,7 @@
 """Tokens against an explicit loop, and what happens at the edges."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -242,3 +243,35 @@ def test_ranks_that_do_not_exist_are_refused() -> None:
     adata = _section()
     with pytest.raises(OptionError, match="residual"):
         hs.pp.tokenize_genes(adata, hs.pp.fit_vocabulary(adata), rank="median")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_ranks_of_a_section_are_residuals_by_a_vocabulary_of_its_own(together: bool) -> None:
+    import anndata
+
+    slides = hs.datasets.toy(n_slides=2, n_spots=40, n_genes=200)
+    slides[1].layers["counts"][:, :50] *= 7  # one section measures some genes better
+    vocabulary = hs.pp.fit_vocabulary(slides[0])
+    given = anndata.concat(slides, uns_merge="unique")[::-1].copy() if together else slides
+    hs.pp.tokenize_genes(given, vocabulary, n_tokens=60, rank="section")
+    for slide in slides:
+        found = (given[slide.obs_names] if together else slide).obsm["gene_tokens"].copy()
+        hs.pp.tokenize_genes(slide, hs.pp.fit_vocabulary(slide), n_tokens=60, rank="residual")
+        np.testing.assert_array_equal(found, slide.obsm["gene_tokens"])
+
+
+def _share_first(adata: AnnData, vocabulary: Vocabulary, rank: Any) -> float:
+    """Share of the spots with gene 3 among the first five."""
+    hs.pp.tokenize_genes(adata, vocabulary, n_tokens=5, rank=rank)
+    return float((adata.obsm["gene_tokens"] == 33).mean())
+
+
+def test_ranks_of_a_section_do_not_see_what_scales_a_gene_throughout() -> None:
+    counts = np.random.default_rng(0).poisson(np.linspace(0.5, 4, 30), (50, 30)).astype(float)
+    counts[:, -1] = 400.0  # so that the others' scale hardly moves a spot's total
+    plain = AnnData(sp.csr_matrix(counts), layers={"counts": sp.csr_matrix(counts)})
+    other = plain.copy()
+    other.layers["counts"] = sp.csr_matrix(counts * np.where(np.arange(30) == 3, 3, 1))
+    vocabulary = hs.pp.fit_vocabulary(plain)
+    assert _share_first(other, vocabulary, "residual") > 2 * _share_first(plain, vocabulary, "residual")
+    assert _share_first(other, vocabulary, "section") < 1.5 * _share_first(plain, vocabulary, "section")

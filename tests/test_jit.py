@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from histoscribe.pp._jit import in_threads, kernel
+from histoscribe._jit import in_threads, kernel
 
 
 def test_kernels_work_where_compiled_code_can_not_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,7 +13,7 @@ def test_kernels_work_where_compiled_code_can_not_be_kept(monkeypatch: pytest.Mo
             raise RuntimeError("no locator available")
         return numba.njit(nogil=nogil)
 
-    monkeypatch.setattr("histoscribe.pp._jit.numba", SimpleNamespace(njit=read_only))
+    monkeypatch.setattr("histoscribe._jit.numba", SimpleNamespace(njit=read_only))
     assert kernel(lambda x: x + 1)(2) == 3
 
 
