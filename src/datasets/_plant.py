@@ -42,6 +42,8 @@ class Plant:
     n_niches
         Neighbourhood programmes: a programme that follows the mean of another one in the neighbouring spots, and is
         independent of it in the spot itself.
+    n_scattered
+        Programmes that differ from spot to spot without any pattern in the tissue.
     n_cell_types
         Cell types with marker genes and nuclei of their own, mixed in each spot.
     detail
@@ -61,6 +63,7 @@ class Plant:
     n_links: int = 1
     n_pairs: int = 0
     n_niches: int = 0
+    n_scattered: int = 0
     n_cell_types: int = 0
     detail: bool = False
     carriers: float = 0.0
@@ -125,6 +128,7 @@ def draw_truth(plant: Plant, n_spots: int, *, positive: bool, rng: np.random.Gen
     _add_links(truth, plant, rng)
     _add_pairs(truth, plant, rng)
     _add_niches(truth, plant, rng)
+    _add_scattered(truth, plant, rng)
     _add_cell_types(truth, plant, rng)
     _add_detail(truth, plant, rng)
     _add_carriers(truth, plant, rng)
@@ -190,6 +194,11 @@ def _add_niches(truth: Truth, plant: Plant, rng: np.random.Generator) -> None:
         truth.activity[f"NICHE_{k}_SOURCE"] = source
         summed = np.bincount(spot, weights=source[other], minlength=len(source))
         truth.activity[f"NICHE_{k}_RESPONSE"] = summed / np.sqrt(degree)
+
+
+def _add_scattered(truth: Truth, plant: Plant, rng: np.random.Generator) -> None:
+    for k in range(plant.n_scattered):
+        truth.activity[f"SCATTERED_{k}"] = rng.choice([-1.0, 1.0], size=len(truth.domain))
 
 
 def _add_cell_types(truth: Truth, plant: Plant, rng: np.random.Generator) -> None:
