@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any, TypeAlias
@@ -232,7 +232,8 @@ def _fitting(adata: AnnData, slot: Slot, value: Any) -> Any:
 def plain(value: Any) -> Any:
     """Turn a value into what uns, h5ad and zarr can hold: numbers, strings, None, lists and dicts of them."""
     if is_dataclass(value) and not isinstance(value, type):
-        value = {"name": type(value).__name__, **asdict(value)}
+        said = {f.name: getattr(value, f.name) for f in fields(value) if f.metadata.get("recorded", True)}
+        value = {"name": type(value).__name__, **said}
     if isinstance(value, Mapping):
         return {slug(k): plain(v) for k, v in value.items()}
     if isinstance(value, np.generic):

@@ -26,13 +26,13 @@ class Settings:
     device
         Name of a torch device; None takes cuda, then mps, then cpu.
     precision
-        Arithmetic of training where a ``TrainConfig`` does not say it: ``"32"`` or ``"bf16"``.
+        Arithmetic of encoders, and of training where a ``TrainConfig`` does not say it: ``"32"`` or ``"bf16"``.
     progress
         Whether long work shows a progress bar.
     verbosity
         What the log ``histoscribe`` says: 0 errors, 1 warnings, 2 what was resolved and left out, 3 everything.
     cache_dir
-        Where downloads and encoded features are kept.
+        Where downloads, encoded features and the tokens of files are kept.
     """
 
     device: str | None = None

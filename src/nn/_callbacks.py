@@ -2,9 +2,11 @@
 
 import copy
 import io
+import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 
 from .._files import atomic
 from .._progress import progress
+
+_REFRESH_S = 0.5
 
 
 class History(Callback):
@@ -21,7 +25,8 @@ class History(Callback):
         self.epochs: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        seen = sorted(trainer.callback_metrics.items())
+        values = {name: float(value) for name, value in seen if name.startswith(("train_", "val_"))}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.epochs.append({"epoch": trainer.current_epoch, **values, "lr": rate})
 
@@ -44,7 +49,8 @@ class Best(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(trainer.callback_metrics["val_loss"])
-        self.waited += 1
+        # An objective that is not whole yet says nothing of when to stop.
+        self.waited = 0 if getattr(self.module, "context_waits", False) else self.waited + 1
         if loss < self.loss:
             self.loss, self.waited = loss, 0
             weights = self.module.state_dict()
@@ -85,17 +91,46 @@ class Checkpoint(Callback):
             trainer.save_checkpoint(beside)
 
 
-class Bar(Callback):
-    """Progress in epochs."""
+class Csv(Callback):
+    """Writes the history after each epoch: whole, so that a resumed run neither doubles nor loses a row."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._bar = progress(desc="training", total=trainer.max_epochs, unit="epoch")
-        self._bar.update(trainer.current_epoch)
+    def __init__(self, path: Path, history: History) -> None:
+        self.path, self.history = path, history
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        losses = {k: f"{float(v):.3f}" for k, v in trainer.callback_metrics.items() if k in ("train_loss", "val_loss")}
-        self._bar.set_postfix(losses, refresh=False)
-        self._bar.update()
+        self._write(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._write(trainer)  # of a run that was killed after its last checkpoint, and had nothing left to do
+
+    def _write(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero and self.history.epochs:
+            with atomic(self.path) as beside:
+                pd.DataFrame(self.history.epochs).to_csv(beside, index=False)
+
+
+class Bar(Callback):
+    """Progress in epochs, with the losses of the last one and the step within this one."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            self._bar = progress(desc="training", total=trainer.max_epochs, unit="epoch")
+            self._bar.update(trainer.current_epoch)
+            self._losses: dict[str, str] = {}
+            self._shown = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        if trainer.is_global_zero and time.monotonic() - self._shown > _REFRESH_S:
+            step = f"{trainer.fit_loop.batch_idx + 1}/{trainer.num_training_batches}"
+            self._bar.set_postfix({**self._losses, "step": step})
+            self._shown = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            seen = {name: trainer.callback_metrics.get(name) for name in ("train_loss", "val_loss")}
+            self._losses = {name: f"{float(value):.3f}" for name, value in seen.items() if value is not None}
+            self._bar.set_postfix(self._losses, refresh=False)
+            self._bar.update()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if hasattr(self, "_bar"):

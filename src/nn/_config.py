@@ -1,12 +1,14 @@
 """How to train: one configuration for all models."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .._checks import check, is_count, is_number
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours → Lightning's
+NOT_RECORDED = {"recorded": False}  # what results do not depend on, and what may name a user's folders
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -44,6 +46,9 @@ class TrainConfig:
         Lightning's name of how several devices share the work, such as ``"ddp"``.
     checkpoint_dir
         Folder for ``last.ckpt``, written after each epoch; None keeps none.
+    logger
+        A logger of Lightning, or a list of them, for losses by epoch and by step; None writes those of each epoch to
+        ``metrics.csv`` in the folder of checkpoints, where there is one; False, nothing. Results do not depend on it.
     resume
         Continue from that file where there is one; otherwise it is overwritten.
     random_state
@@ -73,8 +78,9 @@ class TrainConfig:
     accelerator: str = "auto"
     devices: int = 1
     strategy: str = "auto"
-    checkpoint_dir: str | Path | None = None
-    resume: bool = False
+    checkpoint_dir: str | Path | None = field(default=None, metadata=NOT_RECORDED)
+    logger: Any = field(default=None, hash=False, metadata=NOT_RECORDED)
+    resume: bool = field(default=False, metadata=NOT_RECORDED)
     random_state: int = 0
 
     def __post_init__(self) -> None:
@@ -95,8 +101,16 @@ class TrainConfig:
         check("TrainConfig.strategy", self.strategy, isinstance(self.strategy, str), "a name that Lightning knows")
         folder, paths = self.checkpoint_dir, (str, Path, type(None))
         check("TrainConfig.checkpoint_dir", folder, isinstance(folder, paths), "the path of a folder, or None")
+        wanted = "one of lightning.pytorch.loggers, a list of them, False or None"
+        check("TrainConfig.logger", self.logger, _is_logger(self.logger), wanted)
         check("TrainConfig.resume", self.resume, isinstance(self.resume, bool), "True or False")
         check("TrainConfig.resume", "True without checkpoint_dir", self._can_resume(), "checkpoint_dir= beside it")
 
     def _can_resume(self) -> bool:
         return not self.resume or self.checkpoint_dir is not None
+
+
+def _is_logger(value: Any) -> bool:
+    # By what it can do: importing Lightning to ask takes seconds.
+    some = value if isinstance(value, Sequence) and value else [value]
+    return value is None or value is False or all(hasattr(one, "log_metrics") for one in some)

@@ -76,7 +76,26 @@ class Batches(Sampler[Tensor]):
         return max(1, self.n_rows // rank_and_world()[1])
 
 
+def per_item(total: Tensor, n_items: int | Tensor) -> Tensor:
+    """Divide a sum by its number of items, averaged over the processes of a distributed run; 0 where there are none.
+
+    Gradients are averaged over processes: so each item weighs the same, whichever process has it. All must call it.
+    """
+    count = torch.as_tensor(n_items, device=total.device).to(total.dtype)
+    return total / mean_over_ranks(count).clamp(min=1e-6)
+
+
+def mean_over_ranks(value: Tensor) -> Tensor:
+    """Mean over the processes of a distributed run; the value itself where there is one."""
+    world = rank_and_world()[1]
+    value = value.detach().clone()
+    if world > 1:
+        dist.all_reduce(value)
+    return value / world
+
+
 def rank_and_world() -> tuple[int, int]:
+    """Return the number of this process and how many there are."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1

@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from .._errors import HistoscribeError, OptionError
+from .._errors import FileError, HistoscribeError, OptionError
 from .._settings import settings
-from ._callbacks import Bar, Best, Checkpoint, History, Plain
+from ._callbacks import Bar, Best, Checkpoint, Csv, History, Plain
 from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
@@ -25,8 +26,8 @@ from ._seed import seeded
 from ._training import Training, diverged
 
 # What may differ between a run and its continuation.
-_FREE = {"num_workers", "accelerator", "devices", "strategy", "checkpoint_dir", "resume"}
-_CHECKPOINT = "last.ckpt"
+_FREE = {"num_workers", "accelerator", "devices", "strategy", "checkpoint_dir", "logger", "resume"}
+_CHECKPOINT, _METRICS = "last.ckpt", "metrics.csv"
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -72,13 +73,13 @@ def fit(
     held_out = None if val is None else _rows(val)
     history, best = History(), Best(module, config.patience)
     path = None if config.checkpoint_dir is None else Path(config.checkpoint_dir) / _CHECKPOINT
-    callbacks = [history, *([] if held_out is None else [best]), Bar(), *([] if path is None else [Checkpoint(path)])]
+    callbacks = [history, *([] if held_out is None else [best]), Bar(), *_writers(path, history, config)]
     module.train()  # Lightning keeps the mode that it finds
     training = Training(module, rows, held_out, config, identity=_identity(module, rows, config))
     training.carried = {"history": history, "best": best}
     with _quiet(), _switches_kept(), seeded(config.random_state):
         trainer = _trainer(config, device, callbacks)
-        _run(trainer, training, path if config.resume and path is not None and path.is_file() else None)
+        _run(trainer, training, _whole(path) if config.resume and path is not None and path.is_file() else None)
     module.cpu()
     if best.weights:
         module.load_state_dict(best.weights)
@@ -87,17 +88,24 @@ def fit(
     return history.epochs
 
 
+def _writers(path: Path | None, history: History, config: TrainConfig) -> list[Any]:
+    if path is None:
+        return []
+    return [Checkpoint(path), *([Csv(path.with_name(_METRICS), history)] if config.logger is None else [])]
+
+
 def _rows(data: Any) -> Any:
     return Rows(data) if isinstance(data, Mapping) else data
 
 
 def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, Any]:
     """List what a resumed run must share with the run that wrote the checkpoint."""
-    options = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    options = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _FREE}
     options["precision"] = config.precision or settings.precision
-    shapes = str([(name, tuple(value.shape)) for name, value in module.state_dict().items()])
-    data = rows.sha256() if isinstance(rows, Rows) else str(len(rows))
-    return {**options, "module": shapes, "data": data}
+    shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
+    data = rows.sha256() if hasattr(rows, "sha256") else str(len(rows))
+    model = {name: repr(value) for name, value in getattr(getattr(module, "config", None), "__dict__", {}).items()}
+    return {**options, "module": shapes, "model": model, "data": data}
 
 
 def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:
@@ -129,11 +137,24 @@ def _made(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:
         deterministic=True,
         use_distributed_sampler=False,  # ours knows its rank
         num_sanity_val_steps=0,
-        logger=False,
+        logger=config.logger or False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _whole(checkpoint: Path) -> Path:
+    """Refuse a checkpoint that is cut off or changed; torch says so in words of its own, and late."""
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            broken = file.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+        broken = str(error)
+    if broken is not None:
+        fix = "Delete it, or pass resume=False to start anew."
+        raise FileError(str(checkpoint), found=f"a broken file ({broken})", expected="a checkpoint", fix=fix)
+    return checkpoint
 
 
 def _run(trainer: Any, training: Training, checkpoint: Path | None) -> None:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from .._errors import FileError, TrainingError
 from ._config import TrainConfig
-from ._data import Batch
+from ._data import Batch, mean_over_ranks, rank_and_world
 from ._seed import reseed
 
 
@@ -53,14 +53,18 @@ class Training(LightningModule):
         off = [name for name, value in self.identity.items() if found.get(name) != value]
         if off:
             fix = "Resume with the same data and options, or start anew with resume=False."
-            found = f"the checkpoint of a run with another {', '.join(off)}"
+            said = "; ".join(_difference(found.get(name), self.identity[name]) for name in off if name != "data")
+            found = f"the checkpoint of a run with another {', '.join(off)}{f' ({said})' if said else ''}"
             raise FileError(str(self.config.checkpoint_dir), found=found, expected="this run", fix=fix)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self.module.loss(batch)
-        if not torch.isfinite(losses["loss"]):
+        loss = self._log("train", losses, batch)["train_loss"]
+        if not torch.isfinite(loss):  # on any of the processes: one that stops alone leaves the others waiting
             raise diverged(f"the loss of step {self.global_step} (epoch {self.current_epoch}, batch {batch_idx})")
-        self._log("train", losses, batch)
+        if self.trainer.loggers:
+            rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+            self.log_dict({"step_loss": loss, "step_lr": rate}, on_step=True, on_epoch=False)
         return losses["loss"]
 
     def validation_step(self, batch: Batch) -> None:
@@ -71,11 +75,18 @@ class Training(LightningModule):
             # Random states are a function of seed and epoch alone, so that a resumed run needs none of them.
             # From 1 on: the seed alone is that of the initial weights, and of a batch that was loaded before this.
             reseed(self.config.random_state, 1 + self.current_epoch, self.global_rank)
+            if hasattr(self.module, "begin_epoch"):
+                self.module.begin_epoch(self.current_epoch, self.config.epochs)
 
-    def _log(self, part: str, losses: dict[str, Tensor], batch: Batch) -> None:
-        size = len(next(iter(batch.values())))
-        values = {f"{part}_{name}": loss.detach() for name, loss in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+    def _log(self, part: str, losses: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Log the losses over all processes, as if one had the whole batch."""
+        own = self.module.n_rows(batch) if hasattr(self.module, "n_rows") else len(next(iter(batch.values())))
+        size = torch.tensor(float(own), device=self.device)
+        *means, rows = mean_over_ranks(torch.stack([*(loss.float() for loss in losses.values()), size]))
+        values = {f"{part}_{name}": mean for name, mean in zip(losses, means, strict=True)}
+        n_rows = round(float(rows) * rank_and_world()[1])
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=n_rows, sync_dist=True)
+        return values
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(_groups(self.module, self.config.weight_decay), lr=self.config.lr)
@@ -124,6 +135,13 @@ def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     wanted = [p for p in module.parameters() if p.requires_grad]
     matrices, rest = [p for p in wanted if p.ndim > 1], [p for p in wanted if p.ndim < 2]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _difference(found: Any, own: Any) -> str:
+    if isinstance(found, dict) and isinstance(own, dict):
+        names = [name for name in {**found, **own} if found.get(name) != own.get(name)]
+        return ", ".join(f"{name} {found.get(name)} for {own.get(name)}" for name in names[:3])
+    return f"{str(found)[:500]} for {str(own)[:500]}"
 
 
 def diverged(what: str) -> TrainingError:

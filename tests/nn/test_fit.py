@@ -80,7 +80,7 @@ def test_killed_and_resumed_run_ends_with_the_same_bits(
     assert resumed.steps == 5 * (6 - epochs_done)
     assert _same(whole, resumed)
     assert continued == history
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["last.ckpt"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["last.ckpt", "metrics.csv"]
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_two_processes_train_one_model_and_hand_back_all_of_it(tmp_path: Path) -
     assert losses[-1] < 0.1 * losses[0]
     with torch.no_grad():
         assert float(net.loss(val)["loss"]) == pytest.approx(min(losses), rel=1e-3)
-    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "metrics.csv"]
 
 
 def test_checkpoint_of_another_module_is_refused(tmp_path: Path) -> None:
@@ -279,3 +279,11 @@ def test_rows_hash_sees_names_and_content() -> None:
     changed = {**data, "y": data["y"].clone()}
     changed["y"][3] += 1
     assert len({Rows(d).sha256() for d in (data, changed, {"x": data["x"], "z": data["y"]}, dict(data))}) == 3
+
+
+def test_a_checkpoint_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    fit(Net(), _data(), _config(checkpoint_dir=tmp_path))
+    last = tmp_path / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:-500])
+    with pytest.raises(FileError, match=r"last\.ckpt.*resume=False"):
+        fit(Net(), _data(), _config(checkpoint_dir=tmp_path, resume=True))
