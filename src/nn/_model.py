@@ -1,5 +1,6 @@
 """A fitted model: configuration, weights and what they were fitted on."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from .._errors import FileError
 from .._registry import Registry
 from .._types import check_types
 from ._budget import within
+from ._hub import named
 from ._save import CONFIG, WEIGHTS, fingerprint, load_strict, read_folder, write_folder
 
 MODELS = Registry(
@@ -16,6 +18,7 @@ MODELS = Registry(
     __package__,
     {
         "Contrastive": ".fusion._contrastive:Contrastive",
+        "GeneEncoder": ".genes._gene_encoder:GeneEncoder",
         "PCA": ".genes._pca:PCA",
     },
 )
@@ -80,6 +83,90 @@ class Model:
         """
         held = {**self._described(), "sha256": self.sha256, "history": self.history}
         write_folder(path, self.module.state_dict(), held)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        revision: str | None = None,
+        private: bool = True,
+        token: str | None = None,
+        licence: str | None = None,
+        message: str = "Model of histoscribe",
+    ) -> str:
+        """Upload the model to a repository of Hugging Face, with a card that says what it is and how to load it.
+
+        Parameters
+        ----------
+        repo_id
+            ``"owner/name"``; made where there is none.
+        revision
+            Branch; made where there is none. None takes the main branch.
+        private
+            Whether a repository that is made is seen by its owner alone.
+        token
+            Of an account that may write there; None takes the one that is logged in (``hf auth login``).
+        licence
+            Under which the weights may be used, as the hub names it, such as ``"cc-by-4.0"``. Whether it may be given is
+            a question of what the model was fitted on.
+        message
+            Title of the commit.
+
+        Returns
+        -------
+        The commit: as ``revision=`` of :meth:`from_pretrained` it stands for just these weights.
+
+        Raises
+        ------
+        OfflineError
+            The hub can't be reached.
+        FileError
+            The account may not write there.
+        OptionError
+            ``repo_id`` is no name of a repository.
+
+        Examples
+        --------
+        >>> commit = model.push_to_hub("owner/breast-genes", licence="cc-by-4.0")
+        """
+        check_types(Model.push_to_hub, {k: v for k, v in locals().items() if k != "self"})
+        from ._publish import push
+
+        return push(self, named(repo_id, revision, token), private=private, licence=licence, message=message)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, revision: str | None = None, token: str | None = None) -> "Model":
+        """Load a model from a repository of Hugging Face, or from a folder.
+
+        What is in the hub's cache is downloaded again only where a branch has moved on; without a network the cache is
+        taken as it is.
+
+        Parameters
+        ----------
+        name
+            ``"owner/name"``, or a folder that :meth:`save` wrote.
+        revision
+            Commit, branch or tag; None takes the main branch.
+        token
+            Of an account that may read it; None takes the one that is logged in.
+
+        Raises
+        ------
+        OfflineError
+            It is not in the cache, and there is no network.
+        FileError
+            There is no such repository or you may not read it, or it holds no whole model.
+
+        Examples
+        --------
+        >>> model = hs.nn.Model.from_pretrained("owner/breast-genes")
+        """
+        check_types(Model.from_pretrained, locals())
+        if isinstance(name, Path) or os.path.isdir(name):  # pathlib's own raises on names that are too long
+            return load(name)
+        from ._publish import pull
+
+        return load(pull(named(str(name), revision, token)))
 
     def _described(self) -> dict[str, Any]:
         return {"class": self.name, "options": asdict(self.config), "meta": self.meta}

@@ -1,9 +1,10 @@
 """Pictures of sections and of what was learned from them."""
 
 from ._alignment import alignment
+from ._history import history
 from ._panels import panels
 from ._probe import probe
 from ._spatial import spatial
 from ._tiles import tiles
 
-__all__ = ["alignment", "panels", "probe", "spatial", "tiles"]
+__all__ = ["alignment", "history", "panels", "probe", "spatial", "tiles"]

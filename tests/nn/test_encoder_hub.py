@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 import histoscribe as hs
 from histoscribe._errors import FileError, OfflineError, OptionError
-from histoscribe.nn.image import _hub, _table
+from histoscribe.nn import _hub
+from histoscribe.nn.image import _table
 
 from ._networks import TINY, network, saved, tiles_of
 
@@ -182,7 +183,7 @@ def test_download_asks_for_the_whole_commit(hub: Path, monkeypatch: pytest.Monke
 
     commits = [type("Commit", (), {"commit_id": commit}) for commit in ("b" * 40, COMMIT)]
     monkeypatch.setattr(_hub, "online", lambda url: True)
-    monkeypatch.setattr(huggingface_hub, "list_repo_commits", lambda repo: commits)
+    monkeypatch.setattr(huggingface_hub, "list_repo_commits", lambda repo, token: commits)
     monkeypatch.setattr(huggingface_hub, "file_exists", lambda repo, name, revision: (source / name).is_file())
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert hs.nn.load_encoder("lunit_s16").dim == 384
