@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 
@@ -14,10 +14,10 @@ _METADATA_BYTES = 1 << 20  # HDF5 reads its own metadata back; values it does no
 class _Patient(io.RawIOBase):
     """A file whose writes never fail: what the disk refuses is kept in memory, until HDF5 has closed the file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: Literal["w+b", "r+b"] = "w+b") -> None:
         self.error: OSError | None = None
-        self._file = path.open("w+b", buffering=0)
-        self._at = self._size = 0
+        self._file = path.open(mode, buffering=0)
+        self._at, self._size = 0, path.stat().st_size
         self._kept: dict[int, bytes] = {}
 
     def write(self, data: Any) -> int:
@@ -78,9 +78,21 @@ class _Patient(io.RawIOBase):
 @contextmanager
 def new_file(path: Path) -> Iterator[tuple[h5py.File, Any]]:
     """Yield a new HDF5 file, and a function that raises what went wrong with its writes so far."""
-    file = _Patient(path)
+    with _opened(_Patient(path), "w") as opened:
+        yield opened
+
+
+@contextmanager
+def changed_file(path: Path) -> Iterator[tuple[h5py.File, Any]]:
+    """Yield an HDF5 file that is there as :func:`new_file` yields a new one."""
+    with _opened(_Patient(path, "r+b"), "r+") as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(file: _Patient, mode: str) -> Iterator[tuple[h5py.File, Any]]:
     try:
-        with h5py.File(file, "w") as root:
+        with h5py.File(file, mode) as root:
             yield root, file.check
         file.check()
     finally:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +23,16 @@ def seal(root: Any) -> None:
     elements = {name: describe(root, name) for name in _elements(root)}
     held = {"format": FORMAT, "version": version("histoscribe"), "elements": elements}
     root.attrs[NAME] = json.dumps(held, sort_keys=True)
+
+
+def reseal(root: Any, changed: Iterable[str]) -> None:
+    """Bring the manifest up to date after some elements changed; a file without one stays without."""
+    if NAME not in root.attrs:
+        return
+    held = json.loads(root.attrs[NAME])
+    elements = {**held["elements"], **{name: describe(root, name) for name in sorted(changed)}}
+    stated = {"format": FORMAT, "version": version("histoscribe"), "elements": elements}
+    root.attrs[NAME] = json.dumps(stated, sort_keys=True)
 
 
 def check(root: Any, source: str) -> bool:

@@ -74,22 +74,29 @@ def _read(path: Path) -> AnnData:
     import anndata
 
     reader: Callable[[Any], AnnData] = anndata.io.read_zarr if path.is_dir() else anndata.io.read_h5ad
-    with _faults_named(path):
-        whole = path.is_file() and _trailer.check(path)
-    with _faults_named(path), _opened(path) as root:
-        _check_kind(root, path)
+    check_whole(path)
+    with faults_named(path), opened(path) as root:
         has_raw = "raw" in root and not hasattr(root["raw"], "shape")
-        if not whole and not check(root, str(path)):
-            log.info("%s was not written by hs.io.write: whether it is whole can't be checked", path)
-    with _faults_named(path):
+    with faults_named(path):
         adata = reader(path)
         if has_raw and adata.raw is None:  # anndata takes one without rows for none
             adata.raw = anndata.io.read_elem(_zarr(path)["raw"])
         return _with_plain_text(adata) if path.is_dir() else adata
 
 
+def check_whole(path: Path) -> None:
+    """Refuse what is no AnnData, or not as it was written, as far as hashes were written with it."""
+    with faults_named(path):
+        whole = path.is_file() and _trailer.check(path)
+    with faults_named(path), opened(path) as root:
+        _check_kind(root, path)
+        if not whole and not check(root, str(path)):
+            log.info("%s was not written by hs.io.write: whether it is whole can't be checked", path)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """Open the file or store for a while."""
     if path.is_dir():
         yield _zarr(path)
         return
@@ -115,7 +122,7 @@ def _check_kind(root: Any, path: Path) -> None:
 
 
 @contextmanager
-def _faults_named(path: Path) -> Iterator[None]:
+def faults_named(path: Path) -> Iterator[None]:
     """Turn what h5py, zarr and anndata raise, of whatever type, into one error."""
     try:
         yield

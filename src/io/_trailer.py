@@ -28,18 +28,30 @@ def check(path: Path) -> bool:
     FileError
         Some byte is not as it was written.
     """
-    size = path.stat().st_size - _SIZE
-    if size < 0:
+    wanted = stated(path)
+    if wanted is None:
         return False
-    with path.open("rb") as file:
-        file.seek(size)
-        trailer = file.read()
-    if not trailer.startswith(_MARK):
-        return False
-    if _hash(path, size).encode() != trailer[len(_MARK) :]:
+    if _hash(path, path.stat().st_size - _SIZE) != wanted:
         fix = "The file is damaged: copy it again from where it is whole, or make it anew and hs.io.write it."
         raise FileError(_damaged(path), found="another content than was written", expected="it as written", fix=fix)
     return True
+
+
+def stated(path: Path) -> str | None:
+    """Return the hash that a file says it has; None where it says none."""
+    size = path.stat().st_size - _SIZE
+    if size < 0:
+        return None
+    with path.open("rb") as file:
+        file.seek(size)
+        trailer = file.read()
+    return trailer[len(_MARK) :].decode("ascii", "replace") if trailer.startswith(_MARK) else None
+
+
+def strip(path: Path) -> None:
+    """Take it off, before the file is changed."""
+    if stated(path) is not None:
+        os.truncate(path, path.stat().st_size - _SIZE)
 
 
 def _hash(path: Path, size: int) -> str:

@@ -136,7 +136,7 @@ def _write_h5ad(adata: AnnData, beside: Path, path: Path) -> None:
             seal(root)
         append(beside)
     except Exception as error:
-        raise _failed(path, error) from error
+        raise failed(path, error) from error
 
 
 def _elements(adata: AnnData) -> Iterator[tuple[str, Any]]:
@@ -160,10 +160,10 @@ def _write_zarr(adata: AnnData, beside: Path, path: Path) -> None:
             seal(root)
             zarr.consolidate_metadata(root.store)
     except Exception as error:
-        raise _failed(path, error) from error
+        raise failed(path, error) from error
 
 
-def _failed(path: Path, error: Exception) -> FileError:
+def failed(path: Path, error: Exception) -> FileError:
     """Say it in our words: what libraries raise on a full disk has many types, and rarely its number."""
     number = getattr(error, "errno", None)
     said = os.strerror(number) if number else str(error).partition("\n")[0] or type(error).__name__

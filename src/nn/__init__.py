@@ -3,7 +3,7 @@
 from ._config import TrainConfig
 from ._model import MODELS, Model, load
 from .fusion import FUSIONS, Contrastive
-from .genes import PCA
+from .genes import PCA, GeneEncoder
 from .image import ENCODERS, convert_weights, encoders, load_encoder
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "MODELS",
     "PCA",
     "Contrastive",
+    "GeneEncoder",
     "Model",
     "TrainConfig",
     "convert_weights",

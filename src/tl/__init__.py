@@ -8,6 +8,7 @@ from ._encode_image import encode_image
 from ._expression_probe import expression_probe
 from ._fuse import fuse
 from ._linear_probe import linear_probe
+from ._pretrain_genes import pretrain_genes
 
 __all__ = [
     "domains_gmm",
@@ -19,4 +20,5 @@ __all__ = [
     "fit_pca",
     "fuse",
     "linear_probe",
+    "pretrain_genes",
 ]

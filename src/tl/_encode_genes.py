@@ -1,23 +1,22 @@
 """Gene vectors: components fitted on some sections, applied to any."""
 
-import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
-from numpy.typing import NDArray
 
 from .._counts import raw_counts
-from .._errors import GenesError, OptionError
-from .._gene_names import GeneMatch, check_coverage, match_genes, mismatch_hint, other_names, shared_genes
-from .._keys import Keys, valid
-from .._record import AnnDatas, Targets, each, write
+from .._errors import OptionError
+from .._gene_names import check_coverage, match_genes, other_names, shared_genes
+from .._keys import Keys
+from .._record import AnnDatas, Targets, each
 from .._types import check_types
-from ..nn import PCA, Model
-
-_LEAST_PRESENT = 0.8
+from ..nn import PCA, GeneEncoder, Model
+from ._encode_components import joined
+from ._encode_sections import Reading
+from ._lazy_sections import Sections, each_section
 
 
 def fit_pca(adatas: AnnDatas, *, n_comps: int = 50, layer: str | None = None, random_state: int = 0) -> Model:
@@ -68,96 +67,93 @@ def fit_pca(adatas: AnnDatas, *, n_comps: int = 50, layer: str | None = None, ra
 
 
 def encode_genes(
-    adata: AnnDatas, model: Model, *, layer: str | None = None, key_added: str = Keys.X_GENES, copy: bool = False
+    adata: Sections,
+    model: Model,
+    *,
+    layer: str | None = None,
+    library_key: str = Keys.LIBRARY_ID,
+    key_added: str = Keys.X_GENES,
+    device: str | None = None,
+    copy: bool = False,
 ) -> AnnData | list[AnnData] | None:
     """Write the gene vector of each spot.
 
     Genes are joined by name: their order, and genes that the model does not know, make no difference. Surrounding
     blanks and the versions of Ensembl ids make none either; where ``var_names`` are of the other kind (symbols or
-    Ensembl ids), the column of ``var`` that holds the model's kind is read, and the log and the record say so.
+    Ensembl ids), the column of ``var`` that holds the model's kind is read, and the log and the record say so. They
+    say, too, which share of the counts a token model knows.
+
+    A file is read a block of rows at a time, and may be larger than memory. The slots are written to a copy of it,
+    which then takes its place: a process that is killed leaves the old file.
 
     Parameters
     ----------
     adata
-        A section, or a list of them.
+        A section, or a list of them: AnnData, or paths of ``.h5ad`` and ``.zarr``.
     model
-        From :func:`fit_pca`.
+        From :func:`fit_pca` or :func:`pretrain_genes`.
     layer
         Layer with raw counts.
+    library_key
+        Column of ``obs`` that says the section of a spot; needed only where there are several and the model ranks genes
+        with ``rank="section"``.
     key_added
         Slot to write.
+    device
+        Name of a torch device; components are found on the CPU.
     copy
-        Return a copy instead of writing in place.
+        Return a copy instead of writing in place; not of files.
 
     Returns
     -------
-    None, or the copy. Writes ``obsm["X_genes"]`` (n, n_comps) float32 and ``obs["X_genes_valid"]``, False for a spot
-    without counts, whose row is zero.
+    None, or the copy. Writes ``obsm["X_genes"]`` (n, d) float32, d being ``n_comps`` or ``dim``, and
+    ``obs["X_genes_valid"]``, False for a spot without counts of the model's genes, whose row is zero.
 
     Raises
     ------
     CountsError
         No raw counts.
+    FileError
+        A file is not there, no AnnData, broken, or can't be written; it is as it was.
     GenesError
-        Under 80 % of the model's genes are there. Fewer missing ones count as their training mean, with a warning.
+        Under 80 % of the genes of components are there; fewer missing ones count as their training mean, with a warning.
+        Under 20 % of the counts are of genes that a token model knows; under 80 % it warns.
 
     Examples
     --------
     >>> hs.tl.encode_genes(adata, hs.tl.fit_pca(adata))
+
+    >>> hs.tl.encode_genes("section.h5ad", model)
     """
     check_types(encode_genes, locals())
-    if not isinstance(getattr(model, "config", None), PCA):
-        found = getattr(model, "name", type(model).__name__)
-        raise OptionError("model", found=found, expected="a gene encoder", fix="Pass what hs.tl.fit_pca returned.")
-    targets = Targets(adata, copy=copy)
-    encoded = [_encode(one, model, layer) for one in targets]
-    params = {"model": model.config, "layer": layer}
-    hashes = {"encoder": model.sha256}
-    inputs = [Keys.COUNTS.renamed(layer or Keys.COUNTS)]
-    for one, (vectors, ok, names) in zip(targets, encoded, strict=True):
-        outputs = {Keys.X_GENES.renamed(key_added): vectors, valid(key_added): ok}
-        write(one, outputs, by="tl.encode_genes", params={**params, **names}, inputs=inputs, hashes=hashes)
-    return targets.result()
+    _check_model(model)
+    listed = each_section(adata)
+    paths = [one for one in listed if isinstance(one, Path)]
+    if copy and paths:
+        fix = "Leave copy= out, or read it first: hs.io.read(path)."
+        raise OptionError("copy", found="True for a file", expected="False", fix=fix)
+    reading = Reading(model, layer, library_key, device, Keys.X_GENES.renamed(key_added))
+    targets = (
+        Targets([one for one in listed if isinstance(one, AnnData)], copy=copy) if len(paths) < len(listed) else None
+    )
+    encoded = [reading.whole(one) for one in targets or ()]
+    for path in paths:
+        reading.into_file(path)
+    for one, (vectors, ok, names) in zip(targets or (), encoded, strict=True):
+        reading.write(one, vectors, ok, names)
+    result = targets.result() if targets else None
+    return result if isinstance(adata, (list, tuple)) or result is None else result[0]
 
 
-def _encode(
-    adata: AnnData, model: Model, layer: str | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], dict[str, Any]]:
-    """Vectors, the spots that have counts, and what the record says of the genes."""
-    genes = model.meta["genes"]
-    counts, match = raw_counts(adata, layer), match_genes(adata, genes)
-    present = np.isin(np.arange(len(genes)), match.position)
-    missing = [gene for gene, here in zip(genes, present, strict=True) if not here]
-    if missing:
-        _check_missing(missing, adata, genes)
-    joined = _joined(counts, match, len(genes))
-    ok = joined.getnnz(axis=1) > 0
-    vectors = np.where(ok[:, None], model.module.transform(joined, present), np.float32(0))
-    return vectors, ok, {"gene_names": match.taken_from, "genes_missing": missing}
-
-
-def _joined(counts: sp.csr_matrix, match: GeneMatch, n_genes: int) -> sp.csr_matrix:
-    """Pick the counts of the wanted genes in their order, zero where missing."""
-    at = np.flatnonzero(match.found)
-    to = match.position[at]
-    pick = sp.csr_matrix((np.ones(len(at), dtype=np.float32), (at, to)), shape=(counts.shape[1], n_genes))
-    joined = sp.csr_matrix(counts @ pick)
-    joined.eliminate_zeros()
-    return joined
+def _check_model(model: Any) -> None:
+    if not isinstance(getattr(model, "config", None), (PCA, GeneEncoder)):
+        found, fix = getattr(model, "name", type(model).__name__), "Pass what hs.tl.fit_pca or pretrain_genes returned."
+        raise OptionError("model", found=found, expected="a gene encoder", fix=fix)
 
 
 def _shared(counts: sp.csr_matrix, adata: AnnData, genes: Sequence[str], others: Sequence[str]) -> sp.csr_matrix:
     """Pick the counts of the genes that all sections have, if these hold enough of them."""
-    joined = _joined(counts, match_genes(adata, genes), len(genes))
-    coverage = float(joined.sum() / counts.sum()) if counts.nnz else 1.0
+    found = joined(counts, match_genes(adata, genes), len(genes))
+    coverage = float(found.sum() / counts.sum()) if counts.nnz else 1.0
     check_coverage(adata, others, len(genes), coverage, among="in all sections", stacklevel=3)
-    return joined
-
-
-def _check_missing(missing: Sequence[str], adata: AnnData, genes: Sequence[str]) -> None:
-    n_found = len(genes) - len(missing)
-    found = f"{n_found} of the model's {len(genes)} genes; {len(missing)} are missing, such as {missing[:3]}"
-    if n_found < _LEAST_PRESENT * len(genes):
-        fix = f"{mismatch_hint(adata, genes)} Use the model's naming, or fit a model on these genes."
-        raise GenesError("var_names", found=found, expected=f"at least {_LEAST_PRESENT:.0%}", fix=fix)
-    warnings.warn(f"var_names: {found}; they count as their training mean", UserWarning, stacklevel=5)
+    return found

@@ -14,8 +14,11 @@ from ..nn import FUSIONS, Model, TrainConfig
 from ..nn._data import Batch
 from ..nn._seed import seeded
 from ._embed import write_vectors
-from ._loaders import gather, held_out, take
+from ._held_out import held_out_of
+from ._loaders import gather, take
 from ._made_by import made_by
+
+_READ = {"image", "genes", "pathways"}
 
 
 def fuse(
@@ -89,20 +92,27 @@ def fuse(
         "encoders": {name: made_by(sections, slot) for name, slot in slots.items()},
         "train": plain(train),
     }
-    model = _trained(config, meta, sections, batch, train, device)
+    model = _trained(config, meta, sections, batch, train, device, library_key=library_key)
     write_vectors(sections, model, batch, "both", Keys.X_FUSED.renamed(key_added), by="tl.fuse", device=device)
     return model
 
 
 def _reads(config: Any) -> Sequence[str]:
-    if isinstance(config, type) or not hasattr(config, "build") or not hasattr(config, "reads"):
+    if isinstance(config, type) or not hasattr(config, "build") or not set(getattr(config, "reads", "?")) <= _READ:
         fix = "Pass an instance, such as hs.nn.Contrastive()."
         raise OptionError("config", found=repr(config), expected=f"one of {list(FUSIONS)}, with its options", fix=fix)
     return config.reads
 
 
 def _trained(
-    config: Any, meta: dict[str, Any], adatas: Sequence[AnnData], batch: Batch, train: TrainConfig, device: str | None
+    config: Any,
+    meta: dict[str, Any],
+    adatas: Sequence[AnnData],
+    batch: Batch,
+    train: TrainConfig,
+    device: str | None,
+    *,
+    library_key: str,
 ) -> Model:
     from ..nn._fit import fit
 
@@ -110,7 +120,8 @@ def _trained(
     if rows.sum() < 8:
         fix = f"Check obs[{str(valid(next(iter(meta['slots'].values()))))!r}] and the like."
         raise OptionError("adatas", found=f"{rows.sum()} spots with {config.reads}", expected="8 or more", fix=fix)
-    out = held_out(adatas, batch["section"].numpy(), rows, train.val_fraction, train.random_state)
+    section, fraction = batch["section"].numpy(), train.val_fraction
+    out = held_out_of(adatas, section, rows, fraction, train.random_state, library_key=library_key)
     with seeded(train.random_state):
         model = Model.new(config, {**meta, "n_train": int((rows & ~out).sum()), "n_val": int(out.sum())})
     known, learn = take(batch, ~out), take(batch, rows & ~out)

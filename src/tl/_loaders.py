@@ -1,6 +1,5 @@
-"""The bridge between AnnData and torch: slots in, tensors out, and which spots are held out."""
+"""The bridge between AnnData and torch: slots in, tensors out."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +12,10 @@ from torch import Tensor
 from .._errors import OptionError
 from .._keys import Keys, Slot, valid
 from .._record import has, matrix
-from .._sections import positions, section_mpp, sections
+from .._sections import section_mpp, sections
 from .._units import to_um
 from ..nn._data import Batch
 from ._stale import check_modalities, warn_if_stale
-
-_LEAST_HELD_OUT, _MOST_FOR_LEAST = 16, 0.25
-_BLOCKS = 3
 
 
 def gather(
@@ -109,50 +105,6 @@ def section_codes(adatas: Sequence[AnnData], library_key: str = Keys.LIBRARY_ID)
             n += 1
         codes.append(own)
     return np.concatenate(codes)
-
-
-def held_out(
-    adatas: Sequence[AnnData], section: NDArray[np.int64], rows: NDArray[np.bool_], fraction: float, random_state: int
-) -> NDArray[np.bool_]:
-    """Choose validation spots among ``rows``: whole sections where there are five, else blocks of each section.
-
-    Neighbouring spots share tissue and transcripts, so spots held out at random would tell nothing of new tissue.
-    """
-    none = np.zeros(len(rows), dtype=bool)
-    if fraction == 0:
-        return none
-    least = _LEAST_HELD_OUT / max(int(rows.sum()), 1)  # a loss over fewer spots is noise
-    if least > _MOST_FOR_LEAST:
-        msg = f"{rows.sum()} spots are too few to hold some out and stop early; training runs all epochs on all of them"
-        warnings.warn(msg, UserWarning, stacklevel=4)
-        return none
-    fraction = max(fraction, least)
-    xy = np.concatenate([positions(one) for one in adatas])
-    return rows & blocks(xy, section, rows, fraction, np.random.default_rng(random_state))
-
-
-def blocks(
-    xy: NDArray[np.float64],
-    section: NDArray[np.int64],
-    rows: NDArray[np.bool_],
-    fraction: float,
-    rng: np.random.Generator,
-) -> NDArray[np.bool_]:
-    """Mark whole sections, or round blocks of neighbouring spots in each, of about a share of ``rows`` in all."""
-    chosen = np.zeros(len(rows), dtype=bool)
-    names = np.unique(section[rows])
-    if len(names) >= 5:
-        whole = rng.choice(names, size=max(1, round(fraction * len(names))), replace=False)
-        return rows & np.isin(section, whole)
-    for name in names:
-        own = np.flatnonzero(rows & (section == name) & np.isfinite(xy).all(axis=1))
-        for _ in range(_BLOCKS):
-            left = own[~chosen[own]]
-            size = min(len(left), round(fraction * len(own) / _BLOCKS))
-            if size:
-                distance = np.linalg.norm(xy[left] - xy[rng.choice(left)], axis=1)
-                chosen[left[np.argsort(distance, kind="stable")[:size]]] = True
-    return chosen
 
 
 def take(batch: Mapping[str, Tensor], rows: Any) -> Batch:

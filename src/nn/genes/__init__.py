@@ -1,5 +1,6 @@
 """Gene encoders."""
 
+from ._gene_encoder import GeneEncoder
 from ._pca import PCA
 
-__all__ = ["PCA"]
+__all__ = ["PCA", "GeneEncoder"]
