@@ -122,8 +122,8 @@ def anew() -> bool:
 def _train(folder: Path, content: Any, *, resume: bool = True) -> None:
     from histoscribe.nn._fit import fit
 
-    net, data = content
-    options: dict[str, Any] = {"epochs": 8, "batch_size": 64, "accelerator": "cpu", "patience": None, "val_fraction": 0}
+    net, data, *more = content
+    options: dict[str, Any] = {"epochs": 8, "batch_size": 64, "accelerator": "cpu", "patience": None, **dict(*more)}
     fit(net, data, hs.nn.TrainConfig(**options, checkpoint_dir=folder / "x", resume=resume))
 
 
@@ -144,7 +144,7 @@ def _net(_: int = 0) -> Any:
     return Net(), {"x": x, "y": x[:, 0]}
 
 
-def _read_checkpoint(folder: Path) -> int | None:
+def _read_checkpoint(folder: Path, make: Any = _net) -> int | None:
     """Go on from what is there: the weights at the end must be those of a run that nobody killed."""
     import shutil
     import tempfile
@@ -155,12 +155,20 @@ def _read_checkpoint(folder: Path) -> int | None:
         shutil.copytree(folder / "x", Path(other) / "killed" / "x")
         ends = []
         for name in ("killed", "whole"):
-            net, data = _net()
-            _train(Path(other) / name, (net, data))
-            ends.append(net.body[0].weight.detach().numpy().copy())
-    if not np.array_equal(*ends):
+            content = make(0)
+            _train(Path(other) / name, content)
+            ends.append([value.numpy().tobytes() for value in content[0].state_dict().values()])
+    if ends[0] != ends[1]:
         raise Mixed("other weights at the end")
     return 0
+
+
+def _encoder(_: int = 0, *, workers: int = 0, **options: Any) -> Any:
+    """Return a gene encoder and neighbourhoods: epochs of the spot alone, then with its neighbours."""
+    from .nn.neighbourhoods import encoder, rows
+
+    train = {"epochs": 6, "batch_size": 32, "lr": 1e-2, "num_workers": workers}
+    return encoder(dim=32, depth=2, dropout=0.1, **options), rows(300), train
 
 
 def _train_anew(folder: Path, content: Any) -> None:
@@ -271,12 +279,23 @@ def _read_fetched(folder: Path) -> None:
             raise Mixed(path.name)
 
 
+def _training(name: str, **options: Any) -> Writer:
+    make = partial(_encoder, **options)
+    return Writer(name, make, partial(_train, resume=False), partial(_read_checkpoint, make=make), keeps=False)
+
+
+TRAINING = (
+    _training("training of the gene encoder"),
+    _training("the same, context as a set", context="set"),
+    _training("the same, a worker loads the data", workers=1),
+)
 H5AD, ZARR = "x.h5ad", "x.zarr"
 OURS = (
     Writer("hs.io.write, h5ad", section, lambda f, a: hs.io.write(a, f / H5AD), partial(_read_section, H5AD)),
     Writer("hs.io.write, zarr", section, lambda f, a: hs.io.write(a, f / ZARR), partial(_read_section, ZARR)),
     Writer("Model.save", model, lambda f, m: m.save(f / "x"), _read_model),
     Writer("checkpoints of training", _net, _train_anew, _read_checkpoint, keeps=False),
+    TRAINING[0],
     Writer("feature cache", lambda v: 7, _encode_anew, _read_features, keeps=False),
     Writer("cached OME-TIFF", _pixels, _keep, _read_kept, keeps=False),
     Writer("download", lambda v: 0, _fetch, _read_fetched, keeps=False),

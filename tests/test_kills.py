@@ -17,6 +17,7 @@ WRITERS = (
     "hs.io.write, zarr",
     "Model.save",
     "checkpoints of training",
+    "training of the gene encoder",
     "feature cache",
     "cached OME-TIFF",
     "download",

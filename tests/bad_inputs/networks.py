@@ -20,7 +20,7 @@ import histoscribe as hs
 
 from ..nn._networks import TINY, network, saved, tiles_of
 from .row import Try
-from .sections import pca, prepared
+from .sections import pca, prepared, token_model
 
 VIT = "vit_tiny_patch16_224"
 COMMIT = "9ed0990" + "0" * 33
@@ -76,6 +76,18 @@ def model() -> Path:
     return folder
 
 
+def token_folder() -> Path:
+    """A gene encoder over tokens, saved."""
+    folder = empty() / "tokens"
+    token_model().save(folder)
+    return folder
+
+
+def oversized(option: str, value: int) -> Path:
+    """The same, described as a far larger network."""
+    return described(token_folder(), lambda config: config["options"].update({option: value}))
+
+
 def described(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
     """Change config.json of a folder."""
     config = json.loads((folder / "config.json").read_text())
@@ -126,7 +138,7 @@ def hub(cached: Path, *, error: Exception | None = None, token: str | None = Non
     with ExitStack() as held:
         enter = held.enter_context
         enter(patch.object(huggingface_hub.constants, "HF_HUB_CACHE", str(cached)))
-        enter(patch("histoscribe.nn.image._hub.online", lambda url: error is not None))
+        enter(patch("histoscribe.nn._hub.online", lambda url: error is not None))
         for name in ("file_exists", "hf_hub_download", "list_repo_commits"):
             enter(patch.object(huggingface_hub, name, failing))
         enter(patch.object(huggingface_hub, "get_token", lambda: token))

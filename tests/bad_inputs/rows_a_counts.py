@@ -14,11 +14,12 @@ from histoscribe._errors import CountsError
 
 from .row import Defined, Elsewhere, Raises, Row, Try
 from .sections import halved
-from .tries import COUNTS, registration
+from .tries import COUNTS, LEARNING, registration
 
 _KEEP = r"Keep the raw counts in adata.layers\['counts'\], or name their layer with layer="
 # Without layer=, a registration goes on without counts and says so.
-_NAMED: Mapping[str, Try] = {**COUNTS, "pp.check_registration layer=": partial(registration, layer="counts")}
+_READING: Mapping[str, Try] = {**COUNTS, **LEARNING}
+_NAMED: Mapping[str, Try] = {**_READING, "pp.check_registration layer=": partial(registration, layer="counts")}
 
 
 def _with(counts: Any) -> AnnData:
@@ -86,9 +87,9 @@ def _values() -> list[Row | Elsewhere]:
     for given, (change, found) in _REFUSED_X.items():
         row_id = "A3" if "twice" in given else "A2" if "log" in given else "A1"
         result = Raises(CountsError, "^X$", rf"{_KEEP} \(layers: \['mine'\]\)", found)
-        rows.append(Row(row_id, f"X alone, {given}", _x_alone(change), COUNTS, result))
+        rows.append(Row(row_id, f"X alone, {given}", _x_alone(change), _READING, result))
     result = Raises(CountsError, "^X$", _KEEP, "nothing")
-    rows.append(Row("A1", "no X and no layer of counts", _x_alone(lambda a: setattr(a, "X", None)), COUNTS, result))
+    rows.append(Row("A1", "no X and no layer of counts", _x_alone(lambda a: setattr(a, "X", None)), _READING, result))
     for given, values in {"log1p of counts per 10,000": _log_layer, "counts per 10,000": _cp10k_layer}.items():
         result = Raises(CountsError, r"layers\['counts'\]", _KEEP, "log-normalised|in every spot")
         rows.append(Row("A2", f"layers['counts'] holds {given}", values, _NAMED, result))

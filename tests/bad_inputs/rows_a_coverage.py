@@ -12,8 +12,8 @@ from histoscribe._errors import GenesError
 
 from .row import Defined, Elsewhere, Raises, Row
 from .rows_a_genes import WITH_ANOTHER, reference_scores
-from .sections import halved, many_spots, pca
-from .tries import COUNTS, as_clean, registration, same
+from .sections import halved, many_spots, pca, vocabulary
+from .tries import COUNTS, as_clean, pretrained, registration, same
 
 
 def _share_known(share: float) -> Callable[[], AnnData]:
@@ -43,6 +43,12 @@ def _tokens_of_known(adata: AnnData, found: np.ndarray) -> None:
     said = adata.uns["histoscribe"]["obsm.gene_tokens"]["params"]["coverage"]
     np.testing.assert_allclose(said, share)
     assert 0.2 < share < 0.8
+
+
+def _coverage_recorded(adata: AnnData, found: np.ndarray) -> None:
+    said = adata.uns["histoscribe"]["obsm.X_genes"]["params"]["coverage"]
+    np.testing.assert_allclose(said, _coverage(adata)[1])
+    assert np.isfinite(found).all()
 
 
 def _scores_recorded(adata: AnnData, _: Any) -> None:
@@ -83,6 +89,8 @@ def _coverages() -> list[Row | Elsewhere]:
     """A16: few of the genes are there."""
     low, half = _share_known(0.1), _share_known(0.5)
     by_counts = {name: COUNTS[name] for name in ("pp.tokenize_genes", "pp.tokenize_genes residual")}
+    by_tokens = {"tl.encode_genes tokens": COUNTS["tl.encode_genes tokens"]}
+    learned = {"tl.pretrain_genes vocabulary=": lambda a: pretrained(a, vocabulary=vocabulary())}
     two = {"tl.fit_pca two": WITH_ANOTHER["tl.fit_pca two"]}
     probe = {"tl.expression_probe two": WITH_ANOTHER["tl.expression_probe two"]}
     few = "genes known that hold a tenth of the counts"
@@ -92,7 +100,7 @@ def _coverages() -> list[Row | Elsewhere]:
     warned, shared = "Only .* of the counts; the rest is left out", "the genes of both"
     ok = Defined(shared, _targets_of_both, warned)
     return [
-        Row("A16", few, low, {**by_counts, **two, **probe}, at_least),
+        Row("A16", few, low, {**by_counts, **by_tokens, **learned, **two, **probe}, at_least),
         Row("A16", few, low, {"tl.encode_genes": COUNTS["tl.encode_genes"]}, model),
         Row(
             "A16",
@@ -109,6 +117,8 @@ def _coverages() -> list[Row | Elsewhere]:
             Defined("the others left out, and the share recorded", _tokens_of_known, warned),
         ),
         Row("A16", some, half, {"tl.encode_genes": COUNTS["tl.encode_genes"]}, model),
+        Row("A16", some, half, by_tokens, Defined("of the others, and the share recorded", _coverage_recorded, warned)),
+        Row("A16", some, half, learned, Defined("of the others", lambda _, found: None, warned)),
         Row("A16", some, half, two, Defined(shared, _shared_part, warned)),
         Row("A16", some, half, probe, ok),
         Row(
@@ -157,7 +167,8 @@ def _orders() -> list[Row | Elsewhere]:
     rows: list[Row | Elsewhere] = [*as_clean("A17", "genes in another order", _permuted, COUNTS, tolerance=1e-4)]
     result = Defined("as in order", _as_in_order)
     rows.append(Row("A17", "genes in another order", _permuted_spots, {"pp.check_registration": registration}, result))
-    by_name = {name: COUNTS[name] for name in ("pp.tokenize_genes", "pp.tokenize_genes residual", "tl.encode_genes")}
+    by_name = {name: COUNTS[name] for name in ("pp.tokenize_genes", "tl.encode_genes", "tl.encode_genes tokens")}
+    by_name["pp.tokenize_genes residual"] = COUNTS["pp.tokenize_genes residual"]
     rows += as_clean("A17", "genes that nobody asked for", _extra, by_name)
     result = Defined("as without them", lambda _, found: same(found, reference_scores(halved())))
     rows.append(

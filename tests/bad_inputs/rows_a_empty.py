@@ -14,6 +14,8 @@ from .row import Defined, Elsewhere, Row, Try
 from .sections import halved
 from .tries import COUNTS, clean, same
 
+_ENCODING = ("tl.encode_genes", "tl.encode_genes tokens")
+
 
 def _without(rows: Any, columns: Any) -> AnnData:
     adata = halved()
@@ -29,7 +31,7 @@ def _empty_spot() -> AnnData:
 
 def _keeps_all_others(name: str) -> Callable[[AnnData, Any], None]:
     """Row 5 is empty: it stays and is flagged, and the others are as without the fault."""
-    key = {"pp.score_pathways": "score", "tl.encode_genes": "X_genes"}.get(name, "gene_tokens")
+    key = {"pp.score_pathways": "score", **dict.fromkeys(_ENCODING, "X_genes")}.get(name, "gene_tokens")
 
     def check(adata: AnnData, found: Any) -> None:
         assert len(found) == adata.n_obs == 60
@@ -53,7 +55,7 @@ def _probe_leaves_out(adata: AnnData, found: pd.DataFrame) -> None:
 def _spots_without_counts() -> list[Row | Elsewhere]:
     rows: list[Row | Elsewhere] = []
     says = "kept as a zero row and flagged; the other spots are as before"
-    for name in ("pp.tokenize_genes", "pp.tokenize_genes residual", "pp.score_pathways", "tl.encode_genes"):
+    for name in ("pp.tokenize_genes", "pp.tokenize_genes residual", "pp.score_pathways", *_ENCODING):
         rows.append(
             Row(
                 "A6", "a spot without counts", _empty_spot, {name: COUNTS[name]}, Defined(says, _keeps_all_others(name))

@@ -12,7 +12,7 @@ from histoscribe._errors import GenesError
 
 from .row import Defined, Elsewhere, Raises, Row, Try
 from .sections import gene_sets, halved, pathway_scale, vocabulary
-from .tries import COUNTS, as_clean, clean, drawn, same
+from .tries import COUNTS, LEARNING, as_clean, clean, drawn, pretrained, same
 
 
 def reference_scores(adata: AnnData) -> pd.DataFrame:
@@ -24,13 +24,15 @@ def reference_scores(adata: AnnData) -> pd.DataFrame:
 
 _MATCHING: Mapping[str, Try] = {
     **{name: COUNTS[name] for name in ("pp.tokenize_genes", "pp.tokenize_genes residual", "pp.score_pathways")},
-    **{name: COUNTS[name] for name in ("pp.fit_pathway_scale", "tl.encode_genes")},
+    **{name: COUNTS[name] for name in ("pp.fit_pathway_scale", "tl.encode_genes", "tl.encode_genes tokens")},
 }
+_LEARNING: Mapping[str, Try] = {"tl.pretrain_genes vocabulary=": lambda a: pretrained(a, vocabulary=vocabulary())}
 WITH_ANOTHER: Mapping[str, Try] = {
     "pp.fit_vocabulary two": lambda a: hs.pp.fit_vocabulary([halved(), a]),
     "pp.fit_pathway_scale two": lambda a: hs.pp.fit_pathway_scale([halved(), a], gene_sets()),
     "tl.fit_pca two": lambda a: hs.tl.fit_pca([halved(), a], n_comps=4),
     "tl.expression_probe two": lambda a: _probe_two(a),
+    "tl.pretrain_genes two": lambda a: pretrained([halved(), a]),
 }
 
 
@@ -75,7 +77,7 @@ def _no_counts_said(_: AnnData, table: pd.DataFrame) -> None:
 def _duplicates() -> list[Row | Elsewhere]:
     result = Raises(GenesError, "var_names", "var_names_make_unique", r"TOY0000|more than once")
     said = Defined("a table that says that there are no counts", _no_counts_said)
-    tried: dict[str, Try] = {**COUNTS, "pl.spatial": partial(drawn, color="TOY0000")}
+    tried: dict[str, Try] = {**COUNTS, **LEARNING, "pl.spatial": partial(drawn, color="TOY0000")}
     return [
         Row("A12", "a gene name twice", _twice, tried, result),
         Row("A12", "a gene name twice", _twice, {"pp.check_registration": hs.pp.check_registration}, said),
@@ -90,7 +92,7 @@ def _kinds() -> list[Row | Elsewhere]:
         "Ensembl ids with versions, and symbols are needed": _named(lambda gene: f"{_id_of(gene)}.5"),
     }.items():
         fix = "Ensembl ids such as 'ENSG00000000000(.5)?' and symbols are needed"
-        calls = {**_MATCHING, "pp.score_pathways reference=": reference_scores}
+        calls = {**_MATCHING, **_LEARNING, "pp.score_pathways reference=": reference_scores}
         rows.append(Row("A14", given, build, calls, Raises(GenesError, "var_names|gene_sets", fix)))
         asked: dict[str, Try] = {"tl.expression_probe": COUNTS["tl.expression_probe"]}
         rows.append(Row("A14", given, build, asked, Raises(GenesError, "genes", fix, "3 of 3 are not in all")))
@@ -140,7 +142,7 @@ def _versions() -> list[Row | Elsewhere]:
 def _mouse() -> list[Row | Elsewhere]:
     build = _named(str.capitalize)
     fix = "mouse symbols against human ones.*convert orthologs"
-    calls = {**_MATCHING, "pp.score_pathways reference=": reference_scores}
+    calls = {**_MATCHING, **_LEARNING, "pp.score_pathways reference=": reference_scores}
     asked: dict[str, Try] = {"tl.expression_probe": COUNTS["tl.expression_probe"]}
     return [
         Row("A15", "mouse symbols against human ones", build, calls, Raises(GenesError, "var_names|gene_sets", fix)),

@@ -13,7 +13,7 @@ from histoscribe._errors import ImageError, MissingError, OptionError, ScaleErro
 
 from .row import Defined, Elsewhere, Raises, Row, Try
 from .sections import halved
-from .tries import COUNTS, POSITIONS, as_clean, clean, drawn, graph, image_vectors, same, tiles
+from .tries import COUNTS, LEARNING, POSITIONS, as_clean, clean, drawn, graph, image_vectors, same, tiles
 
 _NAME = "toy_1"
 _IMAGES: Mapping[str, Try] = {
@@ -22,7 +22,7 @@ _IMAGES: Mapping[str, Try] = {
     "pp.fit_stain": lambda a: hs.pp.fit_stain(a, n_pixels=10_000),
     "io.open_image": hs.io.open_image,
 }
-_SCALES: Mapping[str, Try] = {"pp.tile": tiles, "pp.spatial_graph": graph}
+_SCALES: Mapping[str, Try] = {"pp.tile": tiles, "pp.spatial_graph": graph, **LEARNING}
 
 
 def _changed(change: Callable[[AnnData], object]) -> Callable[[], AnnData]:

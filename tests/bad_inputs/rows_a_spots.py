@@ -18,7 +18,7 @@ from histoscribe._errors import GenesError, OptionError
 from ..digest import digest
 from .row import Defined, Elsewhere, Raises, Row, Try
 from .sections import gene_sets, halved, pca, vocabulary
-from .tries import COUNTS, POSITIONS, as_clean, clean, drawn, image_vectors, same, scores
+from .tries import COUNTS, LEARNING, POSITIONS, as_clean, clean, drawn, image_vectors, same, scores
 
 _ALL: Mapping[str, Try] = {**COUNTS, **POSITIONS, "tl.encode_image": image_vectors, "pp.tissue_mask": hs.pp.tissue_mask}
 
@@ -97,17 +97,18 @@ def _sizes() -> list[Row | Elsewhere]:
         "tl.domains_gmm": (partial(hs.tl.domains_gmm, n_domains=1, use_rep="X_image"), "X_image", "Pass more spots"),
         "tl.domains_leiden": (partial(hs.tl.domains_leiden, use_rep="X_image"), "X_image", "Pass more spots"),
         "tl.expression_probe": (COUNTS["tl.expression_probe"], r"obs\['half'\]", "Pass sections of another patient"),
+        "tl.pretrain_genes": (POSITIONS["tl.pretrain_genes"], "adatas", "raise max_extent_um .* context=None"),
         "metrics.morans_i": (_moran, "graph", "Build it with more neighbours"),
     }
     rows: list[Row | Elsewhere] = [
         Row("A18", "no spots", lambda: halved()[:0].copy(), _ALL, no_spots),
-        Row("A18", "no genes", lambda: halved()[:, :0].copy(), COUNTS, no_genes),
+        Row("A18", "no genes", lambda: halved()[:, :0].copy(), {**COUNTS, **LEARNING}, no_genes),
         Elsewhere("A18", "no spots", "an error before torch is loaded", _UNLOADED, raised=True),
     ]
     for name, (call, field, fix) in few.items():
         rows.append(Row("A19", "one spot", _single, {name: call}, Raises(OptionError, field, fix)))
     alone = ("pp.tokenize_genes", "pp.tokenize_genes residual", "pp.score_pathways", "tl.encode_genes", "pp.tile")
-    for name in (*alone, "pp.align_affine", "tl.encode_image", "io.to_spatialdata"):
+    for name in (*alone, "tl.encode_genes tokens", "pp.align_affine", "tl.encode_image", "io.to_spatialdata"):
         rows.append(Row("A19", "one spot", _single, {name: _ALL[name]}, Defined("as among others", _one_row(name))))
     drawing = Defined("drawn", _drawn_once)
     told = Defined("says that it can't tell", _cannot_tell)

@@ -14,7 +14,7 @@ from histoscribe.nn.image import _table
 
 from . import networks as n
 from .row import Defined, Elsewhere, Raises, Row
-from .sections import pca, plain
+from .sections import pca, plain, token_model
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data" / "models_of_format_1"
 
@@ -73,6 +73,13 @@ ROWS: list[Row | Elsewhere] = [
         lambda: _other_genes(100),
         {"tl.encode_genes": lambda adata: hs.tl.encode_genes(adata, pca())},
         Raises(GenesError, "var_names", "fit a model on these genes", "100 of the model's 200 genes; 100 are missing"),
+    ),
+    Row(
+        "M11",
+        "a model of a vocabulary that shares no gene",
+        lambda: _other_genes(1000),
+        {"tl.encode_genes": lambda adata: hs.tl.encode_genes(adata, token_model())},
+        Raises(GenesError, "var_names", "var_names look like", "0 of 200 genes in the vocabulary"),
     ),
     Row(
         "M14",

@@ -60,7 +60,7 @@ def _ordered_offline(given: tuple[Path, Path]) -> Any:
     with (
         n.hub(given[0]),
         patch.dict(os.environ, {"HF_HUB_OFFLINE": "1"}),
-        patch("histoscribe.nn.image._hub.online", n._never),
+        patch("histoscribe.nn._hub.online", n._never),
     ):
         return n.vectors(hs.nn.load_encoder("hf-hub:owner/name"))
 

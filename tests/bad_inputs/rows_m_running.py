@@ -17,7 +17,7 @@ from histoscribe.nn import Contrastive, TrainConfig
 from ..nn._networks import network, tiles_of
 from . import networks as n
 from .row import Defined, Elsewhere, Raises, Row, Try
-from .sections import prepared
+from .sections import SHORT, SMALL, plain, prepared, token_model
 
 
 class _Means(nn.Module):
@@ -135,6 +135,43 @@ def _embedded_again(given: Any) -> Any:
     return adata.obsm["X_fused_image"]
 
 
+def _genes(adata: AnnData, **options: Any) -> Any:
+    train = TrainConfig(**{**SHORT, "accelerator": "auto"})
+    return hs.tl.pretrain_genes(adata, hs.nn.GeneEncoder(**SMALL), train=train, **options)
+
+
+def _dropping_genes() -> Any:
+    """A gene encoder that someone set to training, with dropout."""
+    adata, config = plain(), hs.nn.GeneEncoder(**{**SMALL, "dropout": 0.5})
+    model = hs.tl.pretrain_genes(adata, config, train=TrainConfig(**SHORT))
+    hs.tl.encode_genes(adata, model)
+    clean = adata.obsm["X_genes"].copy()
+    model.module.train()
+    return adata, clean, model
+
+
+def _encoded_again(given: Any) -> Any:
+    adata, _, model = given
+    hs.tl.encode_genes(adata, model)
+    return adata.obsm["X_genes"]
+
+
+def _at_precisions(adata: AnnData) -> dict[str, AnnData]:
+    found = {}
+    for precision in ("32", "bf16"):
+        with patch.object(hs.settings, "precision", precision):
+            found[precision] = hs.tl.encode_genes(adata, token_model(), copy=True)
+    return found
+
+
+def _genes_at_precisions(_: Any, found: dict[str, AnnData]) -> None:
+    full, half = (found[p].obsm["X_genes"] for p in ("32", "bf16"))
+    assert not np.array_equal(full, half)
+    np.testing.assert_allclose(half, full, rtol=0.1, atol=0.05 * np.abs(full).max())
+    for precision, adata in found.items():
+        assert adata.uns["histoscribe"]["obsm.X_genes"]["params"]["precision"] == precision
+
+
 ROWS: list[Row | Elsewhere] = [
     Row(
         "M20",
@@ -173,6 +210,8 @@ ROWS: list[Row | Elsewhere] = [
             "nn.load_encoder (settings)": _without_gpu(_by_settings),
             "tl.encode_image": _without_gpu(lambda adata: n.encoded(adata, network("resnet10t"), device="cuda:0")),
             "tl.fuse": _without_gpu(lambda adata: _fused(adata, device="cuda")),
+            "tl.pretrain_genes": _without_gpu(lambda adata: _genes(adata, device="cuda")),
+            "tl.encode_genes": _without_gpu(lambda adata: hs.tl.encode_genes(adata, token_model(), device="cuda")),
             "tl.fuse (accelerator)": _without_gpu(
                 lambda adata: _fused(adata, TrainConfig(epochs=1, accelerator="cuda"))
             ),
@@ -194,6 +233,13 @@ ROWS: list[Row | Elsewhere] = [
         Defined("the precision stands beside the vectors", _precision_is_recorded),
     ),
     Row(
+        "M24",
+        "half precision",
+        plain,
+        {"tl.encode_genes": _at_precisions},
+        Defined("the precision stands beside the vectors", _genes_at_precisions),
+    ),
+    Row(
         "M25",
         "an encoder that was left in training mode",
         _dropping,
@@ -206,5 +252,12 @@ ROWS: list[Row | Elsewhere] = [
         _training,
         {"tl.embed": _embedded_again},
         Defined("embeds as in evaluation", _as_evaluated),
+    ),
+    Row(
+        "M25",
+        "a gene encoder that was left in training mode",
+        _dropping_genes,
+        {"tl.encode_genes": _encoded_again},
+        Defined("encodes as in evaluation", _as_evaluated),
     ),
 ]

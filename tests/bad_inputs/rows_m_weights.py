@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -100,7 +101,7 @@ ROWS: list[Row | Elsewhere] = [
         "M6",
         "a model that was cut short",
         lambda: _truncated(n.model()),
-        {"nn.load": hs.nn.load},
+        {"nn.load": hs.nn.load, "nn.load tokens": lambda _: hs.nn.load(_truncated(n.token_folder()))},
         Raises(FileError, "model.safetensors", "copy or save it again"),
     ),
     Elsewhere(
@@ -112,6 +113,13 @@ ROWS: list[Row | Elsewhere] = [
     ),
     Row("M7", "one bit of the weights is another", lambda: n.flipped(n.tiny()), {"nn.load_encoder": _known}, _CHANGED),
     Row("M7", "one bit of converted weights is another", lambda: n.flipped(n.converted()), n.encoders(), _CHANGED),
+    Row(
+        "M7",
+        "one bit of a gene encoder is another",
+        lambda: n.flipped(n.token_folder()),
+        {"nn.load": hs.nn.load},
+        Raises(FileError, "tokens", "copy or save them again", "sha256"),
+    ),
     Row(
         "M7",
         "one bit of a model is another",
@@ -167,6 +175,23 @@ ROWS: list[Row | Elsewhere] = [
         lambda: n.retensored(n.model(), _without),
         {"nn.load": hs.nn.load},
         Raises(FileError, "model.safetensors", "not of one model", "components missing"),
+    ),
+    Row(
+        "M12",
+        "a gene encoder whose description has one block more",
+        lambda: n.described(n.token_folder(), lambda config: config["options"].update(depth=2)),
+        {"nn.load": hs.nn.load},
+        Raises(FileError, "model.safetensors", "not of one model", r"blocks\.1\.norm1\.weight.* missing"),
+    ),
+    *(
+        Row(
+            "M12",
+            f"a gene encoder whose description has {option}={value:,}",
+            partial(n.oversized, option, value),
+            {"nn.load": hs.nn.load},
+            Raises(FileError, "config.json", "not of one model", "far larger network"),
+        )
+        for option, value in {"dim": 1 << 40, "hidden": 10**9, "depth": 10**6, "n_tokens": 10**12}.items()
     ),
     Row(
         "M12",

@@ -5,7 +5,7 @@ from typing import Any
 
 import histoscribe as hs
 from histoscribe._errors import OptionError, TrainingError
-from histoscribe.nn import Contrastive, TrainConfig
+from histoscribe.nn import Contrastive, GeneEncoder, TrainConfig
 
 from .row import Elsewhere, Raises, Row
 from .rows_t_training import fused
@@ -26,6 +26,7 @@ BAD: dict[str, list[Any]] = {
     "devices": [0, "all"],
     "strategy": [None, 3],
     "checkpoint_dir": [5],
+    "logger": ["csv", 5, True],
     "resume": [1, True],
     "random_state": [-1, None, 0.5],
 }
@@ -37,6 +38,22 @@ BAD_MODEL: dict[str, list[Any]] = {
     "image_weight": [-0.1, 2, float("nan")],
     "n_whiten": [0],
     "max_overlap": [-1, float("nan")],
+}
+
+BAD_GENES: dict[str, list[Any]] = {
+    "dim": [0, 2.0, True],
+    "heads": [0, 7],
+    "depth": [0],
+    "hidden": [-1],
+    "n_tokens": [0, "all"],
+    "mask_fraction": [0, 1, float("nan")],
+    "context": ["CGR", ["cgr"]],
+    "set_size": [0],
+    "group_size": [1, 2.5],
+    "max_extent_um": [0, -600, float("nan"), float("inf")],
+    "overlap": [1, None],
+    "intrinsic_share": [-0.1, 2, float("nan")],
+    "dropout": [1.0, -0.1],
 }
 
 
@@ -61,6 +78,7 @@ def _options(kind: Any, name: str, bad: dict[str, list[Any]]) -> list[Row | Else
 ROWS: list[Row | Elsewhere] = [
     *_options(TrainConfig, "TrainConfig", BAD),
     *_options(Contrastive, "Contrastive", BAD_MODEL),
+    *_options(GeneEncoder, "GeneEncoder", BAD_GENES),
     Row(
         "T15",
         "a strategy that Lightning does not know",

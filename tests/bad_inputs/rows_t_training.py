@@ -148,14 +148,14 @@ def _interrupted(adata: AnnData) -> tuple[str, str, list[str], list[Any]]:
         train = config(epochs=5, num_workers=1, val_fraction=0, checkpoint_dir=folder)
         with pytest.raises(KeyboardInterrupt):
             hs.tl.fuse(adata, _Spy(stop), train=train)
-        left = [path.name for path in Path(folder).iterdir()]
+        left = sorted(path.name for path in Path(folder).iterdir())
     return before, digest(adata), left, multiprocessing.active_children()
 
 
 def _as_it_was(_: Any, returned: tuple[str, str, list[str], list[Any]]) -> None:
     before, after, left, children = returned
     assert after == before
-    assert left == ["last.ckpt"]
+    assert left == ["last.ckpt", "metrics.csv"]
     assert children == []
 
 

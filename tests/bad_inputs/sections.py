@@ -1,6 +1,7 @@
 """Sections to spoil: a small one with everything on it, made once and copied."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,16 @@ def pathway_scale() -> hs.pp.PathwayScale:
 def pca() -> hs.nn.Model:
     """Gene encoder of the plain section."""
     return hs.tl.fit_pca(_plain(), n_comps=8)
+
+
+SMALL: dict[str, Any] = {"dim": 8, "depth": 1, "heads": 2, "hidden": 8, "n_tokens": 50, "intrinsic_share": 0}
+SHORT: dict[str, Any] = {"epochs": 1, "val_fraction": 0, "batch_size": 64, "accelerator": "cpu"}
+
+
+@cache
+def token_model() -> hs.nn.Model:
+    """Gene encoder over tokens of the plain section."""
+    return hs.tl.pretrain_genes(_plain(), hs.nn.GeneEncoder(**SMALL), train=hs.nn.TrainConfig(**SHORT))
 
 
 def gene_sets() -> dict[str, list[str]]:

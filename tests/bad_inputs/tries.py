@@ -13,7 +13,7 @@ from anndata import AnnData
 import histoscribe as hs
 
 from .row import Defined, Row, Try
-from .sections import gene_sets, halved, pca, vocabulary
+from .sections import SHORT, SMALL, gene_sets, halved, pca, token_model, vocabulary
 
 
 def vocabulary_of(adata: AnnData, **options: Any) -> pd.DataFrame:
@@ -60,6 +60,20 @@ def vectors(adata: AnnData, **options: Any) -> np.ndarray:
     hs.tl.encode_genes(adata, pca(), **options)
     found: np.ndarray = adata.obsm["X_genes"]
     return found
+
+
+def token_vectors(adata: AnnData, **options: Any) -> np.ndarray:
+    """``tl.encode_genes`` with a model over tokens."""
+    hs.tl.encode_genes(adata, token_model(), **options)
+    found: np.ndarray = adata.obsm["X_genes"]
+    return found
+
+
+def pretrained(adata: Any, config: Mapping[str, Any] = {}, **options: Any) -> list[Any]:
+    """``tl.pretrain_genes``: the weights and the losses."""
+    train = hs.nn.TrainConfig(**SHORT)
+    model = hs.tl.pretrain_genes(adata, hs.nn.GeneEncoder(**{**SMALL, **config}), train=train, **options)
+    return [*(value.numpy() for value in model.module.state_dict().values()), *model.history]
 
 
 def probe(adata: AnnData, **options: Any) -> pd.DataFrame:
@@ -150,8 +164,10 @@ COUNTS: Mapping[str, Try] = {
     "pp.fit_pathway_scale": scale,
     "tl.fit_pca": components,
     "tl.encode_genes": vectors,
+    "tl.encode_genes tokens": token_vectors,
     "tl.expression_probe": probe,
 }
+LEARNING: Mapping[str, Try] = {"tl.pretrain_genes": pretrained}
 POSITIONS: Mapping[str, Try] = {
     "pp.tile": tiles,
     "pp.spatial_graph": graph,
@@ -161,6 +177,7 @@ POSITIONS: Mapping[str, Try] = {
     "pl.spatial": drawn,
     "pl.panels": figure,
     "pp.check_registration": registration,
+    **LEARNING,
 }
 
 

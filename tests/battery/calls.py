@@ -43,6 +43,12 @@ def _vocabulary(adata: AnnData, vocabulary: Any) -> dict[str, Any]:
     )
 
 
+def _what_it_learned_of(adata: AnnData, model: Any) -> dict[str, Any]:
+    """What of a gene encoder cannot depend on the order of spots and genes; its weights do, as each spot is hidden otherwise."""
+    vocabulary = hs.pp.Vocabulary.from_json(model.meta["vocabulary"])
+    return {"genes": _vocabulary(adata, vocabulary), **{key: model.meta[key] for key in ("n_spots", "max_extent_um")}}
+
+
 def _sizes(adata: AnnData, returned: Any) -> np.ndarray:
     """Which spots share a domain: counts of the table of labels against the planted ones."""
     return adata.obs.groupby(["domain", "true_domain"], observed=True).size().to_numpy()
@@ -199,8 +205,18 @@ CALLS: dict[str, Call] = {
         "adatas",
         draws=True,
     ),
+    "tl.pretrain_genes": Call(
+        lambda a: {"adatas": a, "config": m.genes(), "train": hs.nn.TrainConfig(**m.QUICK)},
+        ("counts", "positions"),
+        "object",
+        "adatas",
+        learns=True,
+        draws=True,
+        invariant=_what_it_learned_of,
+    ),
     # pl
     "pl.alignment": Call(lambda a: {"adata": a}, ("positions", "image"), "figure", "adata"),
+    "pl.history": Call(lambda a: {"model": m.fused()}, returns="figure"),
     "pl.panels": Call(
         lambda a: {"adata": a, "color": ["domain", "TOY0003"]}, (*DRAWN, "counts"), "figure", "adata", writes=True
     ),
@@ -254,6 +270,7 @@ CALLS: dict[str, Call] = {
     ),
     # nn
     "nn.PCA": Call(lambda a: {"n_comps": 5}, returns="object"),
+    "nn.GeneEncoder": Call(lambda a: {"dim": 8, "heads": 2}, returns="object"),
     "nn.Contrastive": Call(lambda a: {"dim": 8}, returns="object"),
     "nn.Model": Call(
         lambda a: {"config": m.pca().config, "module": m.pca().module, "meta": dict(m.pca().meta)}, returns="object"

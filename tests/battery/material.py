@@ -92,6 +92,11 @@ def config() -> Any:
     return hs.nn.Contrastive(dim=8, hidden=16)
 
 
+def genes() -> Any:
+    """A small gene encoder."""
+    return hs.nn.GeneEncoder(dim=8, depth=1, heads=2, hidden=8, n_tokens=20, intrinsic_share=0)
+
+
 @cache
 def stain() -> Any:
     """Stain of the first section."""

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -72,5 +73,8 @@ def faults(call: Call, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("call", "name"), list(_pairs()))
-def test_wrong_values_are_refused_in_our_words(call: Call, name: str) -> None:
+def test_wrong_values_are_refused_in_our_words(
+    call: Call, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a wrong text may well be a path
     assert faults(call, name) == []

@@ -37,8 +37,24 @@ def _load(text: str) -> Any:
     return hs.nn.load(_model()[0])
 
 
+@cache
+def _tokens() -> tuple[Path, dict[str, Any], str]:
+    folder = place("tokens", "config.json").parent
+    config = hs.nn.GeneEncoder(dim=4, depth=1, heads=1, hidden=4, n_tokens=20)
+    train = hs.nn.TrainConfig(epochs=1, val_fraction=0, accelerator="cpu")
+    model = hs.tl.pretrain_genes(hs.datasets.toy(n_spots=20, n_genes=200), config, train=train)
+    model.save(folder.with_name("tokens_saved"))
+    shutil.copytree(folder.with_name("tokens_saved"), folder, dirs_exist_ok=True)
+    return folder, json.loads((folder / "config.json").read_text()), model.sha256
+
+
+def _load_tokens(text: str) -> Any:
+    put(text, "tokens", "config.json")
+    return hs.nn.load(_tokens()[0])
+
+
 def _check_model(model: Any) -> None:
-    assert model.sha256 == _model()[2]
+    assert model.sha256 in (_model()[2], _tokens()[2])
     assert all(torch.isfinite(value).all() for value in model.module.state_dict().values())
 
 
@@ -162,6 +178,7 @@ def _metadata() -> tuple[dict[str, Any], ...]:
 
 PARSERS = (
     Parser("config.json of our models", st.deferred(lambda: json_texts([_model()[1]])), _load, _check_model),
+    Parser("config.json of gene encoders", st.deferred(lambda: json_texts([_tokens()[1]])), _load_tokens, _check_model),
     Parser("config.json of timm", st.deferred(lambda: json_texts([_timm()[1]])), _encoder_of_timm, _check_encoder),
     Parser(
         "config.json of transformers",
