@@ -1,0 +1,73 @@
+"""What the tables of the gene encoder share: spots, models, and turns at the clock."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+LENGTH, GROUP, VOCABULARY, RUNS = 1500, 9, 20_340, 3
+_LONG_S = 3.0  # what takes as long has no need to warm up
+
+
+def spots(n: int) -> np.ndarray:
+    """Tokens (n, LENGTH) of spots, 0.84 of them genes."""
+    rng = np.random.default_rng(0)
+    tokens = np.zeros((n, LENGTH), dtype=np.uint16)
+    for row, length in enumerate(rng.permutation(np.linspace(0.68 * LENGTH, LENGTH, n).astype(int))):
+        tokens[row, :length] = 30 + rng.choice(VOCABULARY - 30, length, replace=False)
+    return tokens
+
+
+def model(config: Any) -> Any:
+    """Make a model with random weights."""
+    import torch
+
+    import histoscribe as hs
+
+    torch.manual_seed(0)
+    made = hs.nn.Model.new(config, {"sizes": {"tokens": VOCABULARY}})
+    for weight in made.module.blocks.parameters():
+        if weight.ndim > 1:
+            torch.nn.init.xavier_normal_(weight)  # blocks that have not learned add nothing, and hide mistakes
+    return made
+
+
+def at(precision: str, work: Callable[[], Any]) -> Any:
+    """Do work at a precision."""
+    import histoscribe as hs
+
+    before, hs.settings.precision = hs.settings.precision, precision
+    try:
+        return work()
+    finally:
+        hs.settings.precision = before
+
+
+def interleaved(ways: Mapping[Any, Callable[[], Any]], *, clock: bool = False) -> dict[Any, list[float]]:
+    """Seconds of each way in turn; the first turn of those that are short only warms up."""
+    now = time.perf_counter if clock else time.process_time
+    seconds: dict[Any, list[float]] = {name: [] for name in ways}
+    warm: set[Any] = set()
+    while any(len(found) < RUNS for found in seconds.values()):
+        for name, way in ways.items():
+            if len(seconds[name]) == RUNS:
+                continue
+            start = now()
+            way()
+            taken = now() - start
+            if name in warm or taken > _LONG_S:
+                seconds[name].append(taken)
+            warm.add(name)
+    return seconds
+
+
+def times(base: Any, seconds: Any) -> float:
+    """How many times as long the base takes, by medians."""
+    return statistics.median(base) / statistics.median(seconds)
+
+
+def spread(seconds: Any, digits: int = 2) -> tuple[str, str]:
+    """Median and range of seconds, as text."""
+    return f"{statistics.median(seconds):.{digits}f}", f"{min(seconds):.{digits}f} to {max(seconds):.{digits}f}"
