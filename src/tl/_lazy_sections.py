@@ -70,8 +70,7 @@ class Source:
 
     @cached_property
     def _counts(self) -> sp.csr_matrix:
-        assert isinstance(self._held, AnnData)
-        return raw_counts(self._held, self._layer)
+        return raw_counts(cast(AnnData, self._held), self._layer)
 
     def blocks(self, n_tokens: int = 1) -> Iterator[tuple[int, sp.csr_matrix]]:
         """Yield the first row and the checked counts of blocks of rows; few enough that each may have ``n_tokens``."""
