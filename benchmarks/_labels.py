@@ -27,11 +27,23 @@ def load(names: tuple[str, ...] = SECTIONS) -> list[AnnData] | None:
 
 
 def probed(adatas: list[AnnData], rows: dict[str, list[Fit]], target: str) -> pd.DataFrame:
-    """Balanced accuracy: a row for each representation and seed, a column for each patient."""
+    """Balanced accuracy of each representation, seed and left-out patient, and that within the training side."""
     reps = {f"{name}#{seed}": fit for name, fits in rows.items() for seed, fit in enumerate(fits)}
     frame = hs.tl.linear_probe(adatas, target, use_rep=reps, drop=DROP, min_spots=LEAST, strengths=STRENGTHS)
     named = frame["rep"].str.rsplit("#", n=1, expand=True).set_axis(["row", "seed"], axis=1)
-    return frame.join(named).set_index(["row", "seed", "test"])["balanced_accuracy"].unstack()  # noqa: PD010
+    return frame.join(named).set_index(["row", "seed", "test"])[["balanced_accuracy", "inner_accuracy"]]
+
+
+def by_patient(found: pd.DataFrame) -> pd.DataFrame:
+    """Balanced accuracy: a row for each representation and seed, a column for each patient."""
+    return found["balanced_accuracy"].unstack()  # noqa: PD010
+
+
+def chosen_inside(found: pd.DataFrame, rows: list[str]) -> pd.Series:
+    """Balanced accuracy of the representation that was best within the training side, patient by patient."""
+    means = found.groupby(["row", "test"]).mean().loc[rows]
+    best = means["inner_accuracy"].groupby("test").idxmax()
+    return means["balanced_accuracy"].loc[best].droplevel("row")
 
 
 def classes(adatas: list[AnnData]) -> pd.DataFrame:
@@ -83,9 +95,9 @@ def _ahead(own: pd.Series, base: pd.Series) -> str:
 
 
 def table(rows: dict[str, list[Fit]], balanced: pd.DataFrame, ari: pd.DataFrame, base: str) -> pd.DataFrame:
-    """Return a line for each representation: its scores, and how far it is ahead of one of them."""
+    """Return a line for each representation, those that were only probed last: scores, and the lead over one of them."""
     other, lines = balanced.loc[base].mean(), []
-    for name in rows:
+    for name in [*rows, *balanced.index.unique("row").difference(rows, sort=False)]:
         by_patient, seeds = balanced.loc[name].mean(), balanced.loc[name].mean(axis=1)
         line = {"representation": name, "balanced accuracy": _spread(by_patient)}
         line[f"difference from {base}"] = "" if name == base else _ahead(by_patient, other)
@@ -96,4 +108,4 @@ def table(rows: dict[str, list[Fit]], balanced: pd.DataFrame, ari: pd.DataFrame,
         probe_seeds = f"{seeds.std(ddof=0):.2f}" if len(seeds) > 1 else "none"
         line["SD over seeds: probe / ARI"] = " / ".join([probe_seeds, *(f"{sd:.2f}" for sd in over_seeds)])
         lines.append(line)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).fillna("")

@@ -10,19 +10,16 @@ from anndata import AnnData
 
 import histoscribe as hs
 
-SECTIONS = (
-    *(f"{patient}{n}" for patient in "ABCD" for n in range(1, 7)),
-    *(f"{p}{n}" for p in "EF" for n in (1, 2, 3)),
-)
+SECTIONS = tuple(f"{patient}{n}" for patient in "ABCDEF" for n in (1, 2, 3))  # E and F have no more
 Pick = Callable[[list[AnnData]], list[AnnData]]
-OPTIONS = {"n_tokens": 128, "intrinsic_share": 0.25}
-EPOCHS, BATCH, RATE = 4, 72, 1e-3
+N_TOKENS, EPOCHS, BATCH = 128, 2, 72  # one epoch on the spot itself and one on its neighbours too, as the reference
 OBJECTIVES = {"IGR": None, "IGR + CGR": "cgr", "IGR + set": "set"}
+SEEDS = {"IGR": 1, "IGR + CGR": 1, "IGR + set": 2}  # how many; raise them where there is time
 
 
 @cache
 def corpus() -> tuple[AnnData, ...]:
-    """All sections, with rings of neighbours."""
+    """Three sections of each patient, with rings of neighbours."""
     adatas = [hs.datasets.her2st(name) for name in SECTIONS]
     hs.pp.spatial_graph(adatas, radius_um=RADIUS_UM)
     return tuple(adatas)
@@ -35,24 +32,30 @@ def of_patients(train: list[AnnData]) -> list[AnnData]:
 
 
 def everything(train: list[AnnData]) -> list[AnnData]:
-    """Return all sections, whatever is left out."""
+    """Return the sections of all patients, whatever is left out."""
     return list(corpus())
 
 
-def pretrained(adatas: list[AnnData], context: str | None, seed: int, **train: float) -> hs.nn.Model:
-    """Train an encoder on the variable genes of some sections."""
-    wanted = set(variable_genes(adatas))
-    held = [one[:, [gene in wanted for gene in one.var_names]].copy() for one in adatas]
-    config = hs.nn.GeneEncoder.tiny(context=context, **OPTIONS)
-    options = {"epochs": EPOCHS, "batch_size": BATCH, "lr": RATE, "val_fraction": 0.0, "random_state": seed, **train}
-    return hs.tl.pretrain_genes(held, config, rank="section", train=hs.nn.TrainConfig(**options))
+_models: dict[tuple[object, ...], hs.nn.Model] = {}
 
 
-def encoder(context: str | None, seed: int, pick: Pick, **train: float) -> Fit:
+def pretrained(adatas: list[AnnData], context: str | None, seed: int, *, epochs: int = EPOCHS) -> hs.nn.Model:
+    """Train an encoder on the variable genes of some sections; once, for tables that are made together share them."""
+    key = (tuple(map(section, adatas)), context, seed, epochs)
+    if key not in _models:
+        wanted = set(variable_genes(adatas))
+        held = [one[:, [gene in wanted for gene in one.var_names]].copy() for one in adatas]
+        config = hs.nn.GeneEncoder.tiny(context=context, n_tokens=N_TOKENS)
+        train = hs.nn.TrainConfig(epochs=epochs, batch_size=BATCH, val_fraction=0.0, random_state=seed)
+        _models[key] = hs.tl.pretrain_genes(held, config, rank="section", train=train)
+    return _models[key]
+
+
+def encoder(context: str | None, seed: int, pick: Pick, *, epochs: int = EPOCHS) -> Fit:
     """Vectors of an encoder that is trained on the sections that ``pick`` takes."""
 
     def fit(adatas: list[AnnData]) -> Encode:
-        model = pretrained(pick(adatas), context, seed, **train)
+        model = pretrained(pick(adatas), context, seed, epochs=epochs)
 
         def encode(adata: AnnData) -> np.ndarray:
             found = hs.tl.encode_genes(adata, model, copy=True)

@@ -1,4 +1,4 @@
-"""Train the gene encoder that the tables judge on all sections of her2st, and write what is needed to use and judge it.
+"""Train the gene encoder that the tables judge on 18 sections of her2st, and write what is needed to use and judge it.
 
 Run as `python benchmarks/gene_encoder_weights.py FOLDER`: weights and description (`FOLDER/model`, for `hs.nn.load`), the card
 (`README.md`), the losses by epoch (`history.png`) and domains of one section (`domains.png`).

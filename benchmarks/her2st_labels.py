@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from _context_net import context_net
-from _labels import SEEDS, classes, domains, kept, load, probed, table
+from _labels import SEEDS, by_patient, classes, domains, kept, load, probed, table
 from _representations import Fit, averaged, coordinates, pca, random_vectors, slot, tokens, with_rings
 
 import histoscribe as hs
@@ -77,17 +77,19 @@ def measure() -> dict[str, pd.DataFrame] | None:
         for one in adatas:
             one.obs["shuffled"] = one.obs["region"].to_numpy()[rng.permutation(one.n_obs)]
         counts, rows = classes(adatas), _rows()
-        balanced = probed(adatas, rows, "region")
-        control = probed(adatas, {name: rows[name] for name in (BASE, "PCA centred, ring average")}, "shuffled")
+        balanced = by_patient(probed(adatas, rows, "region"))
+        control = by_patient(
+            probed(adatas, {name: rows[name] for name in (BASE, "PCA centred, ring average")}, "shuffled")
+        )
         first = table(rows, balanced, domains(adatas, rows, kept(counts)), BASE)
         other = _by_scanpy()
-        second = table(other, probed(adatas, other, "region"), domains(adatas, other, kept(counts)), BASE)
-    by_patient = balanced.groupby("row", sort=False).mean().loc[list(rows)]
+        second = table(other, by_patient(probed(adatas, other, "region")), domains(adatas, other, kept(counts)), BASE)
+    patients = balanced.groupby("row", sort=False).mean().loc[list(rows)]
     shuffled = control.groupby("row", sort=False).mean().rename(index=lambda name: f"{name}, labels shuffled")
-    by_patient = pd.concat([by_patient, shuffled]).map(partial("{:.2f}".format))
+    patients = pd.concat([patients, shuffled]).map(partial("{:.2f}".format))
     return {
         "Representations": first,
         "The same with scanpy's highly variable genes": second,
-        "Balanced accuracy by left-out patient": by_patient.rename_axis("representation").reset_index(),
+        "Balanced accuracy by left-out patient": patients.rename_axis("representation").reset_index(),
         "Spots by class": counts.rename_axis("class").reset_index(),
     }

@@ -19,7 +19,7 @@ class TrainConfig:
     Parameters
     ----------
     epochs
-        Most passes over the training rows.
+        Most passes over the training rows; 0 trains nothing, and leaves a model as it starts.
     batch_size
         Most rows of a batch, on each device; the rows are shared out evenly over the batches.
     lr
@@ -50,7 +50,9 @@ class TrainConfig:
         A logger of Lightning, or a list of them, for losses by epoch and by step; None writes those of each epoch to
         ``metrics.csv`` in the folder of checkpoints, where there is one; False, nothing. Results do not depend on it.
     resume
-        Continue from that file where there is one; otherwise it is overwritten.
+        Continue from that file where there is one; otherwise it is overwritten. The options must be those of the run
+        that was stopped, ``epochs`` too, for the learning rate falls towards the last of them: a run that has ended
+        can't be lengthened.
     random_state
         Seed of initial weights, order, dropout and held-out spots.
 
@@ -84,7 +86,7 @@ class TrainConfig:
     random_state: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("num_workers", 0), ("devices", 1), ("random_state", 0)):
+        for name, least in (("epochs", 0), ("batch_size", 2), ("num_workers", 0), ("devices", 1), ("random_state", 0)):
             value = getattr(self, name)
             check(f"TrainConfig.{name}", value, is_count(value, least), f"a whole number, {least} or more")
         check("TrainConfig.lr", self.lr, is_number(self.lr, 0) and self.lr > 0, "a positive number")

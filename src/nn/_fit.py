@@ -69,6 +69,9 @@ def fit(
     FileError
         The checkpoint could not be written, or is of another run.
     """
+    if config.epochs == 0:
+        module.cpu().eval()
+        return []
     rows = _rows(train)
     held_out = None if val is None else _rows(val)
     history, best = History(), Best(module, config.patience)

@@ -83,6 +83,9 @@ def encode_genes(
     Ensembl ids), the column of ``var`` that holds the model's kind is read, and the log and the record say so. They
     say, too, which share of the counts a token model knows.
 
+    Of a model that ranks genes with ``rank="section"``, vectors are less the mean vector of their section: encode whole
+    sections, for part of one has another mean.
+
     A file is read a block of rows at a time, and may be larger than memory. The slots are written to a copy of it,
     which then takes its place: a process that is killed leaves the old file.
 

@@ -15,6 +15,7 @@ from ..nn import PCA, Model
 from ._encode_components import Encoded, component_vectors
 from ._encode_tokens import token_vectors
 from ._lazy_sections import Source, open_source
+from ._section_means import SectionMeans
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Reading:
         with open_source(adata, self.layer, self.library_key) as source:
             names, blocks = self._encoded(source)
             vectors, ok = (np.concatenate(of_blocks) for of_blocks in zip(*blocks, strict=True))
+            if self._is_centred:
+                means = SectionMeans()
+                means.add(vectors, ok, source.sections)
+                vectors = means.subtract(vectors, ok, source.sections)
         return vectors, ok, names
 
     def write(
@@ -60,11 +65,22 @@ class Reading:
             held = np.broadcast_to(np.float32(0), (n, dim))
             self.write(source.frame, held, np.zeros(n, dtype=bool), names)
             rows, ok, done = copy.rows(self.slot, n, dim), np.zeros(n, dtype=bool), 0
+            means, bounds = SectionMeans(), []
             for vectors, own in blocks:
-                rows[done : done + len(own)], ok[done : done + len(own)] = vectors, own
-                done += len(own)
+                start, done = done, done + len(own)
+                rows[start:done], ok[start:done] = vectors, own
+                if self._is_centred:
+                    means.add(vectors, own, source.rows_of(start, done))
+                    bounds.append((start, done))
+            for start, stop in bounds:
+                rows[start:stop] = means.subtract(rows[start:stop], ok[start:stop], source.rows_of(start, stop))
             copy.put(valid(self.slot), ok)
             copy.put(Keys.RECORD, dict(source.frame.uns[Keys.RECORD]))
+
+    @property
+    def _is_centred(self) -> bool:
+        """Whether genes were ranked against their own section: then vectors, too, are what differs from it."""
+        return self.model.meta.get("rank") == "section"
 
     @property
     def _is_pca(self) -> bool:

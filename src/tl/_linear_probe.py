@@ -88,8 +88,9 @@ def linear_probe(
     left out; ``balanced_accuracy``, the mean of the recall over the classes that the test side has; ``chance``, what
     guessing one of these classes gives, the most that vectors without a link to the labels can expect; ``accuracy``;
     ``macro_f1``; ``n_classes`` of the training side and ``n_classes_test``; ``n_train`` and ``n_test`` spots;
-    ``n_left_out``, labelled spots of the test side without vectors or of a class that the training side lacks; ``C``
-    and ``inner``, what it was chosen on; ``low`` and ``high``, 95 % of the resamples, if asked for. ``attrs`` holds
+    ``n_left_out``, labelled spots of the test side without vectors or of a class that the training side lacks; ``C``,
+    ``inner``, what it was chosen on, and ``inner_accuracy``, its balanced accuracy there, by which representations may
+    be chosen without a look at the test side; ``low`` and ``high``, 95 % of the resamples, if asked for. ``attrs`` holds
     the spots of each class, and what was left out and why.
 
     Raises
@@ -147,6 +148,7 @@ class _Result:
     classes: NDArray[Any]
     strength: float
     inner: str
+    inner_accuracy: float
 
 
 def _check_options(min_spots: int, strengths: Sequence[float], n_bootstrap: int) -> None:
@@ -173,15 +175,15 @@ def _probed(
     if len(classes) < 2 or not known.any():
         found = f"classes {list(classes)} to train on, {known.sum()} spots to test on in fold {fold.name!r}"
         raise OptionError("folds", found=found, expected="two classes, and a spot", fix="Choose others, or use_rep=.")
-    strength, inner = float(strengths[0]), "none"
+    strength, inner, accuracy = float(strengths[0]), "none", np.nan
     if len(strengths) > 1:
         groups, inner = inner_groups([pieces[k] for k in fold.train])
-        strength = choose(x, y, np.concatenate(groups)[ok], strengths)
+        strength, accuracy = choose(x, y, np.concatenate(groups)[ok], strengths)
     scale = Scaling(x)
     predicted = predict(path(scale(x), y, [strength])[0], scale(test_x[known]))
     rows = np.flatnonzero(test_ok)[known]
     n_left_out = sum(label is not None for k in fold.test for label in labels.of[k]) - len(rows)
-    return _Result(test_y[known], predicted, rows, len(y), n_left_out, classes, strength, inner)
+    return _Result(test_y[known], predicted, rows, len(y), n_left_out, classes, strength, inner, accuracy)
 
 
 def _side(
@@ -210,6 +212,7 @@ def _in_all(result: _Result) -> dict[str, Any]:
         "n_left_out": result.n_left_out,
         "C": result.strength,
         "inner": result.inner,
+        "inner_accuracy": result.inner_accuracy,
     }
 
 

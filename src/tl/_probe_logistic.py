@@ -51,8 +51,10 @@ def recalls(truth: NDArray[Any], found: NDArray[Any]) -> dict[Any, float]:
     return {name: float((found[truth == name] == name).mean()) for name in np.unique(truth)}
 
 
-def choose(x: NDArray[Any], y: NDArray[Any], group: NDArray[np.intp], strengths: Sequence[float]) -> float:
-    """Strength with the best balanced accuracy, mean over left-out groups; the smaller of equals."""
+def choose(
+    x: NDArray[Any], y: NDArray[Any], group: NDArray[np.intp], strengths: Sequence[float]
+) -> tuple[float, float]:
+    """Strength with the best balanced accuracy, mean over left-out groups, the smaller of equals; and that accuracy."""
     ordered = sorted(strengths)
     scores = []
     for k in np.unique(group):
@@ -63,5 +65,8 @@ def choose(x: NDArray[Any], y: NDArray[Any], group: NDArray[np.intp], strengths:
         fits = path(scale(x[inside]), y[inside], ordered)
         held = scale(x[outside])
         scores.append([np.mean(list(recalls(y[outside], predict(fit, held)).values())) for fit in fits])
-    best = np.mean(scores, axis=0).round(9).argmax() if scores else len(ordered) // 2
-    return float(ordered[best])
+    if not scores:
+        return float(ordered[len(ordered) // 2]), np.nan
+    means = np.mean(scores, axis=0)
+    best = means.round(9).argmax()
+    return float(ordered[best]), float(means[best])

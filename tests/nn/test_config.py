@@ -9,7 +9,7 @@ from histoscribe.nn import PCA, Contrastive, TrainConfig
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (TrainConfig, "epochs", 0),
+        (TrainConfig, "epochs", -1),
         (TrainConfig, "batch_size", 1),
         (TrainConfig, "lr", 0),
         (TrainConfig, "lr", -1e-3),

@@ -63,6 +63,14 @@ def test_it_learns_and_tells_the_history() -> None:
     assert not net.training
 
 
+def test_no_epochs_leave_it_as_it_starts() -> None:
+    net = Net()
+    assert fit(net, _data(), _config(epochs=0), val=_data(20, seed=1)) == []
+    assert _same(net, Net())
+    assert not net.training
+    assert net.steps == 0
+
+
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("epochs_done", "with_val", "workers"), [(1, False, 0), (4, True, 0), (2, True, 1)])
 def test_killed_and_resumed_run_ends_with_the_same_bits(

@@ -85,14 +85,16 @@ def test_centre_from_the_neighbours_rank_by_rank_by_hand() -> None:
     torch.testing.assert_close(found["loss"], found["igr"] + found["context"])
 
 
-def test_centre_as_a_set_by_hand() -> None:
-    module, batch, losses = _module(context="set"), _batch(), []
+@pytest.mark.parametrize("overlap", [False, True])
+def test_each_spot_as_a_set_by_hand(overlap: bool) -> None:
+    module, batch, losses = _module(context="set", overlap=overlap), _batch(), []
     for g in range(3):
-        there = [k for k in (1, 2, 3) if (batch["tokens"][g, k] != PAD).any()]
-        around = [_vector(module, _states(module, batch, g, k)) for k in there]
-        if around:
-            genes = [gene for gene in batch["tokens"][g, 0, :5] if gene != PAD]
-            losses += [_surprise(module.contextual, torch.stack(around).mean(0), gene) for gene in genes]
+        there = [k for k in range(4) if (batch["tokens"][g, k] != PAD).any()]
+        for asked in [k for k in there if k == 0 or not overlap]:  # where groups overlap, each is once a centre
+            around = [_vector(module, _states(module, batch, g, k)) for k in there if k != asked]
+            if around:
+                genes = [gene for gene in batch["tokens"][g, asked, :5] if gene != PAD]
+                losses += [_surprise(module.contextual, torch.stack(around).mean(0), gene) for gene in genes]
     torch.testing.assert_close(module.loss(batch)["context"], torch.stack(losses).mean())
 
 

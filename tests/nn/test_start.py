@@ -102,3 +102,24 @@ def test_a_module_that_has_started_says_so_in_its_first_vectors() -> None:
     assert module.contextual is not None
     common = int(module.contextual.bias.argmax())
     assert share[common] == share.max()
+
+
+@pytest.mark.parametrize("context", ["cgr", "set"])
+def test_it_starts_surer_than_the_frequencies_alone_and_no_surer_than_it_is_right(context: str) -> None:
+    rng = np.random.default_rng(0)
+    half = rng.integers(0, 2, (300, 1)) ^ (rng.random((300, 4)) < 0.2)  # of the genes; a fifth stand in the wrong one
+    tokens = FIRST_GENE + 6 * half[..., None] + rng.permuted(np.tile(np.arange(6), (300, 4, 1)), axis=2)[..., :3]
+    config = GeneEncoder(dim=4, depth=1, heads=1, hidden=4, n_tokens=3, context=context)
+    module = config.build({"tokens": N_TOKENS})
+    groups = torch.from_numpy(tokens)
+    batch = {"tokens": groups, "spot": torch.arange(1200).reshape(300, 4), "seed": torch.tensor([0, 0])}
+    module.start(groups, 0)
+    assert module.contextual is not None
+    found, whole = {}, module.contextual.weight.clone()
+    for factor in (0.0, 0.5, 1.0, 2.0):
+        with torch.no_grad():
+            module.contextual.weight.copy_(factor * whole)
+            found[factor] = float(module.loss(batch)["context"])
+    assert found[0.0] == pytest.approx(np.log(12), abs=0.02)
+    assert min(found, key=found.__getitem__) == 1.0
+    assert found[1.0] < found[0.0] - 0.1

@@ -154,6 +154,8 @@ def test_a_section_may_come_in_blocks_but_not_be_ranked_by_them() -> None:
     import torch
 
     whole = encode(tokens, model.module, torch.device("cpu"))
+    there = adata.obs["X_genes_valid"].to_numpy()
+    whole[there] -= whole[there].mean(axis=0)
     np.testing.assert_allclose(adata.obsm["X_genes"], whole, atol=1e-5)
 
 

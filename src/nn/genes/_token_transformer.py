@@ -1,6 +1,7 @@
 """The network of the gene encoder: tokens in, states, losses and vectors out."""
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +13,12 @@ from .._data import Batch, per_item
 from ..layers.attention import Block
 from ._masking import corrupt
 from ._start import linear_embedding
+
+Asked: TypeAlias = tuple[Tensor, Tensor]
+"""Vectors (m, dim) that a head sees, and the genes (m,) or (m, k) that it is to name from them."""
+
+_SCALES = tuple(2 ** (k / 2) for k in range(-14, 5))  # of a head's weights at the start: 1/128 to 4
+_GENES_TO_SCALE, _ASKED_TO_SCALE = 1 << 17, 2048  # read and asked to find them: a few hundred megabytes at most
 
 
 class TokenTransformer(nn.Module):
@@ -44,14 +51,25 @@ class TokenTransformer(nn.Module):
         found, share = linear_embedding(
             groups.numpy(), self.n_tokens, self.config.dim, context=context, random_state=random_state
         )
-        vectors, seen = torch.from_numpy(found), torch.from_numpy(share > 0)
-        self.tokens.weight[seen] = vectors[seen]
+        vectors, known = torch.from_numpy(found), torch.from_numpy(share > 0)
+        self.tokens.weight[known] = vectors[known]
         self.ranks.zero_()
-        often = torch.from_numpy(np.log(np.maximum(share, share[share > 0].min(initial=1.0)))).float()
-        for head in (self.intrinsic, self.contextual):
-            if head is not None:
-                head.weight.copy_(vectors)
-                head.bias.copy_(often)
+        n_spots = int((groups != PAD).any(dim=2).sum())
+        often = torch.from_numpy(np.log(np.maximum(share, 0.5 / max(n_spots, 1)))).float()
+        for head, (seen, genes) in self._asked_at_start(groups):
+            head.weight.copy_(vectors)
+            head.bias.copy_(often)
+            step = -(-len(seen) // _ASKED_TO_SCALE) or 1
+            _scale(head, seen[::step], genes[::step])
+
+    def _asked_at_start(self, groups: Tensor) -> Iterator[tuple[nn.Linear, Asked]]:
+        """Yield each head and what it is asked; blocks add nothing yet, and are left out."""
+        some = groups[: max(1, _GENES_TO_SCALE // groups[0].numel())]
+        tokens = some.flatten(0, 1)
+        hidden, chosen = self._corrupted(tokens, torch.arange(len(tokens)), (0, 0))
+        yield self.intrinsic, (self.norm(self.tokens(hidden[chosen])), tokens[chosen])
+        if self.contextual is not None:
+            yield self.contextual, self._around(self.tokens(some), some)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Learn from the spot itself in the first epochs, and from its neighbours too in the others."""
@@ -84,48 +102,65 @@ class TokenTransformer(nn.Module):
         b, g, _ = batch["tokens"].shape
         tokens = trimmed(batch["tokens"].flatten(0, 1))
         there = (tokens != PAD).any(dim=1)
-        hidden, chosen = corrupt(
-            tokens,
-            batch["spot"].flatten(),
-            fraction=self.config.mask_fraction,
-            n_tokens=self.n_tokens,
-            seed=batch["seed"].tolist(),
-        )
+        hidden, chosen = self._corrupted(tokens, batch["spot"].flatten(), batch["seed"].tolist())
         held = self(hidden[there])
-        losses = {"igr": self._name(self.intrinsic, held[chosen[there]], tokens[chosen])}
+        # Only what is asked for passes the head: all positions at once would not fit into memory.
+        losses = {"igr": surprise(self.intrinsic, self.norm(held[chosen[there]]), tokens[chosen])}
         if self.contextual is not None and self.training and self.context_waits:
             # Every parameter has a gradient in every step, or distributed training would wait for it.
             losses["loss"] = losses["igr"] + 0 * sum(p.sum() for p in self.contextual.parameters())
             return losses
         if self.contextual is not None:
             states = held.new_zeros(b * g, *held.shape[1:]).masked_scatter(there[:, None, None], held)
-            seen = self._by_rank if self.config.context == "cgr" else self._by_set
-            losses["context"] = seen(self.contextual, states.unflatten(0, (b, g)), tokens.unflatten(0, (b, g)))
+            seen, genes = self._around(states.unflatten(0, (b, g)), tokens.unflatten(0, (b, g)))
+            losses["context"] = surprise(self.contextual, seen, genes)
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
-    def _name(self, head: nn.Linear, states: Tensor, genes: Tensor) -> Tensor:
-        """Cross-entropy of naming genes (m,) from states (m, dim); zero where there are none."""
-        # Only what is asked for passes the head: all positions at once would not fit into memory.
-        total = F.cross_entropy(head(self.norm(states)).float(), genes.long(), reduction="sum")
-        return per_item(total, len(genes))
+    def _corrupted(self, tokens: Tensor, spots: Tensor, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+        share, n = self.config.mask_fraction, self.n_tokens
+        return corrupt(tokens, spots, fraction=share, n_tokens=n, seed=seed)
 
-    def _by_rank(self, head: nn.Linear, states: Tensor, tokens: Tensor) -> Tensor:
-        """Name the centre's gene at each rank from the mean state of its neighbours' genes at that rank."""
+    def _around(self, states: Tensor, tokens: Tensor) -> Asked:
+        """Return what is seen of the neighbours, and the genes that are to be named from it."""
+        return self._by_rank(states, tokens) if self.config.context == "cgr" else self._by_set(states, tokens)
+
+    def _by_rank(self, states: Tensor, tokens: Tensor) -> Asked:
+        """Ask for the centre's gene at each rank, from the mean state of its neighbours' genes at that rank."""
         real = (tokens[:, 1:] != PAD)[..., None]  # b g-1 l 1
         seen = real.sum(dim=1)
         mean = (states[:, 1:] * real).sum(dim=1) / seen.clamp(min=1)  # b l dim
         asked = (tokens[:, 0] != PAD) & (seen[..., 0] > 0)
-        return self._name(head, mean[asked], tokens[:, 0][asked])
+        return self.norm(mean[asked]), tokens[:, 0][asked]
 
-    def _by_set(self, head: nn.Linear, states: Tensor, tokens: Tensor) -> Tensor:
-        """Name the centre's first genes, in no order, from the mean vector of its neighbours."""
-        there = (tokens[:, 1:] != PAD).any(dim=2, keepdim=True)  # b g-1 1
-        vectors = self.norm(pooled(states[:, 1:], tokens[:, 1:]))  # b g-1 dim
-        mean = (vectors * there).sum(dim=1) / there.sum(dim=1).clamp(min=1)
-        first = tokens[:, 0, : self.config.set_size]
-        asked = (first != PAD) & there.any(dim=1)
-        named = head(mean).float().log_softmax(dim=-1).gather(1, first.long())
-        return per_item(-(named * asked).sum(), asked.sum())
+    def _by_set(self, states: Tensor, tokens: Tensor) -> Asked:
+        """Ask for the first genes of each spot, in no order, from the mean vector of the others of its group."""
+        there = (tokens != PAD).any(dim=2, keepdim=True).long()  # b g 1
+        vectors = self.norm(pooled(states, tokens)) * there  # b g dim
+        n_others = there.sum(dim=1, keepdim=True) - there
+        mean = (vectors.sum(dim=1, keepdim=True) - vectors) / n_others.clamp(min=1)
+        asked = (there * n_others)[..., 0] > 0
+        if self.config.overlap:
+            asked[:, 1:] = False  # each of them is the centre of a group of its own
+        return mean[asked], tokens[..., : self.config.set_size][asked]
+
+
+def surprise(head: nn.Linear, vectors: Tensor, genes: Tensor) -> Tensor:
+    """Cross-entropy of naming genes from vectors (m, dim): one of each (m,), or several (m, k), padded; 0 for none."""
+    logits = head(vectors).float()
+    if genes.ndim == 1:
+        return per_item(F.cross_entropy(logits, genes.long(), reduction="sum"), len(genes))
+    real = genes != PAD
+    named = logits.log_softmax(dim=-1).gather(1, genes.long())
+    return per_item(-(named * real).sum(), real.sum())
+
+
+def _scale(head: nn.Linear, vectors: Tensor, genes: Tensor) -> None:
+    """Let a head be as sure of what it says as makes it right most often: a start that is too sure is unlearned first."""
+    whole, losses = head.weight.clone(), []
+    for scale in _SCALES:
+        head.weight.copy_(scale * whole)
+        losses.append(float(surprise(head, vectors, genes)))
+    head.weight.copy_(_SCALES[int(np.argmin(losses))] * whole)
 
 
 def pooled(states: Tensor, tokens: Tensor) -> Tensor:
