@@ -1,7 +1,9 @@
 """The recipe of the gene encoders that are trained on her2st: one place, for weights, tables and pictures."""
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from _labels import RADIUS_UM
@@ -36,19 +38,29 @@ def everything(train: list[AnnData]) -> list[AnnData]:
     return list(corpus())
 
 
-_models: dict[tuple[object, ...], hs.nn.Model] = {}
-
-
 def pretrained(adatas: list[AnnData], context: str | None, seed: int, *, epochs: int = EPOCHS) -> hs.nn.Model:
-    """Train an encoder on the variable genes of some sections; once, for tables that are made together share them."""
-    key = (tuple(map(section, adatas)), context, seed, epochs)
-    if key not in _models:
+    """Train an encoder on the variable genes of some sections; kept in the cache, for tables share them and take hours."""
+    config = hs.nn.GeneEncoder.tiny(context=context, n_tokens=N_TOKENS)
+    train = hs.nn.TrainConfig(epochs=epochs, batch_size=BATCH, val_fraction=0.0, random_state=seed)
+    said = [*map(section, adatas), repr(config), repr(train), _code()]
+    folder = hs.settings.cache_dir / "benchmarks" / hashlib.sha256(" ".join(said).encode()).hexdigest()[:16]
+    if not folder.is_dir():
         wanted = set(variable_genes(adatas))
         held = [one[:, [gene in wanted for gene in one.var_names]].copy() for one in adatas]
-        config = hs.nn.GeneEncoder.tiny(context=context, n_tokens=N_TOKENS)
-        train = hs.nn.TrainConfig(epochs=epochs, batch_size=BATCH, val_fraction=0.0, random_state=seed)
-        _models[key] = hs.tl.pretrain_genes(held, config, rank="section", train=train)
-    return _models[key]
+        hs.tl.pretrain_genes(held, config, rank="section", train=train).save(folder)
+    return hs.nn.load(folder)
+
+
+@cache
+def _code() -> str:
+    """Hash of the code that trains: after a change, models are trained anew."""
+    source = Path(hs.__file__).resolve().parent
+    files = [
+        *(source / "nn" / "genes").glob("*.py"),
+        source / "nn" / "_training.py",
+        source / "tl" / "_pretrain_genes.py",
+    ]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(files))).hexdigest()
 
 
 def encoder(context: str | None, seed: int, pick: Pick, *, epochs: int = EPOCHS) -> Fit:

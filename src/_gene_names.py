@@ -184,6 +184,17 @@ def check_coverage(
         warnings.warn(f"Only {found}; the rest is left out. {hint}", UserWarning, stacklevel=stacklevel + 1)
 
 
+def check_known(n_found: int, n_wanted: int, share: float, *, stacklevel: int) -> None:
+    """Say how much of what a model learned from a section has; warn where a fifth of it or more is not measured."""
+    found = (
+        f"{n_found} of the {n_wanted} genes of the model are measured, with {share:.0%} of the counts it learned from"
+    )
+    _log.info(found)
+    if share < _WARN_BELOW:
+        hint = "Vectors are made of these alone: after anndata.concat, join='outer' keeps genes that one section lacks."
+        warnings.warn(f"Only {found}. {hint}", UserWarning, stacklevel=stacklevel + 1)
+
+
 def other_names(adata: AnnData, adatas: Sequence[AnnData]) -> list[str]:
     """Names of a section to compare a section with where few genes are in both."""
     return list(map(str, adatas[-1 if adata is adatas[0] else 0].var_names))

@@ -35,9 +35,10 @@ def check_types(called: Callable[..., Any], given: Mapping[str, Any]) -> None:
             raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for 0.")
         if name in given and not fits(value, hint):
             default = signature(called).parameters[name].default
-            fix = "Convert it." if default is signature(called).empty else f"Convert it (the default is {default!r})."
+            wanted = words(hint)
+            fix = f"Pass {wanted}." if default is signature(called).empty else f"Leave it out for {default!r}."
             found = f"{type(value).__name__} {str(value)[:80]!r}" if not isinstance(value, str) else repr(value)
-            raise OptionError(name, found=found, expected=words(hint), fix=fix)
+            raise OptionError(name, found=found, expected=wanted, fix=fix)
 
 
 @cache

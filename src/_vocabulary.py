@@ -78,6 +78,12 @@ class Vocabulary:
         position = self._position
         return np.array([position.get(name, -1) for name in names], dtype=np.int64)
 
+    def share(self, position: NDArray[np.integer]) -> float:
+        """Share of all counts it was fitted on that the genes at these positions had."""
+        weights = self.means * self.n_nonzero if self.shares is None else self.shares
+        total = float(weights.sum())
+        return float(weights[position].sum()) / total if total else 1.0
+
     def decode(self, tokens: Any) -> list[str]:
         """Gene names of the gene tokens among ``tokens``, in order."""
         return [self.genes[t - FIRST_GENE] for t in np.asarray(tokens).tolist() if t >= FIRST_GENE]

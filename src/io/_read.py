@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,13 @@ def check_whole(path: Path) -> None:
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Open the file or store for a while."""
-    if path.is_dir():
-        yield _zarr(path)
-        return
-    with h5py.File(path, "r") as file:
-        yield file
+    if path.is_file() and not h5py.is_hdf5(path):
+        fix = "Read a table with its own reader, such as scanpy.read_csv; an AnnData's file is damaged: copy it again."
+        raise FileError(str(path), found="no HDF5 file", expected="the .h5ad or .zarr of an AnnData", fix=fix)
+    with faults_named(path):
+        root = _zarr(path) if path.is_dir() else h5py.File(path, "r")
+    with closing(root) if isinstance(root, h5py.File) else nullcontext():
+        yield root
 
 
 def _zarr(path: Path) -> Any:

@@ -139,7 +139,9 @@ def encode_genes(
     targets = (
         Targets([one for one in listed if isinstance(one, AnnData)], copy=copy) if len(paths) < len(listed) else None
     )
-    encoded = [reading.whole(one) for one in targets or ()]
+    encoded = []
+    for one in targets or ():
+        encoded.append(reading.whole(one))  # a comprehension would stand between the user and a warning
     for path in paths:
         reading.into_file(path)
     for one, (vectors, ok, names) in zip(targets or (), encoded, strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .._gene_names import check_coverage, match_genes
+from .._gene_names import check_coverage, check_known, match_genes
 from .._progress import progress
 from .._settings import settings
 from .._vocabulary import PAD, Vocabulary
@@ -32,7 +32,10 @@ def token_vectors(source: Source, model: Model, device: str | None) -> tuple[dic
     sums = summed_by_section(source, apart=options.rank == "section")
     totals, coverage = among(sums, match, len(vocabulary))
     n_found = int(match.found.sum())
-    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=4)
+    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=5)
+    check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]), stacklevel=5)
+    if options.rank == "section":
+        source.warn_of_one_section(stacklevel=5)
     names = match.params(len(vocabulary), coverage=coverage)
     blocks = token_blocks(source, vocabulary, options, match=match, totals=totals)
     named = {"n_tokens": options.n_tokens, "rank": options.rank, "precision": settings.precision, **names}

@@ -1,5 +1,6 @@
 """Sections in memory or in files, read alike: by blocks of rows."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -67,6 +68,14 @@ class Source:
     def sections(self) -> dict[str, NDArray[np.intp]]:
         """Rows of each section."""
         return sections(self.frame, self._library_key)
+
+    def warn_of_one_section(self, *, stacklevel: int) -> None:
+        """Warn where nothing says what the sections are, and names that occur twice speak of several."""
+        frame = self.frame
+        if self._library_key in frame.obs or frame.obs_names.is_unique:
+            return
+        msg = f"obs_names are not unique: is this several sections? Without obs[{self._library_key!r}] it counts as one"
+        warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
 
     @cached_property
     def _counts(self) -> sp.csr_matrix:

@@ -60,13 +60,14 @@ def pretrain_genes(
     vocabulary
         Genes that have tokens; fitted on the sections where left out.
     rank
-        How genes are ordered, as in :func:`histoscribe.pp.tokenize_genes`.
+        How genes are ordered, as in :func:`histoscribe.pp.tokenize_genes`. With ``"section"``, :func:`encode_genes` takes
+        the section's mean off its vectors, too: what is left is what differs within it.
     layer
         Layer with raw counts.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     train
-        Options of training; ``batch_size`` counts spots.
+        Options of training; ``batch_size`` counts spots, and ``epochs=0`` leaves the model as it starts.
     device
         Name of a torch device.
 

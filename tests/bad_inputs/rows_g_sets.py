@@ -90,7 +90,12 @@ NAMES: dict[str, Any] = {
 FORMS: dict[str, tuple[Any, type, str, str]] = {
     "a string for a list of genes": ({"mine": "TOY0001"}, OptionError, r"gene_sets\['mine'\]", "Make it a list"),
     "a number for a list of genes": ({"mine": 5}, OptionError, r"gene_sets\['mine'\]", "Make it a list"),
-    "a list of genes without a name": (["TOY0001", "TOY0002"], OptionError, "gene_sets", "Name a list|Convert it"),
+    "a list of genes without a name": (
+        ["TOY0001", "TOY0002"],
+        OptionError,
+        "gene_sets",
+        "Name a list|Leave it out|Pass a",
+    ),
     "a net with gaps": (_frame(target=None), GenesError, "gene_sets", "dropna"),
     "a net with two weights for a gene": (
         pd.concat([_frame(), _frame(weight=2.0)]),

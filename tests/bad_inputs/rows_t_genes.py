@@ -239,7 +239,13 @@ ROWS: list[Row | Elsewhere] = [
         Raises(TrainingError, "loss of step|weight", "Lower lr", "NaN"),
     ),
     *(
-        Row("T15", given, plain, {_NAME: partial(_trained, config=value)}, Raises(OptionError, "config", "Convert it"))
+        Row(
+            "T15",
+            given,
+            plain,
+            {_NAME: partial(_trained, config=value)},
+            Raises(OptionError, "config", "Leave it out for None"),
+        )
         for given, value in {
             "the class instead of a configuration": hs.nn.GeneEncoder,
             "a configuration of another model": hs.nn.PCA(),
@@ -248,7 +254,13 @@ ROWS: list[Row | Elsewhere] = [
         }.items()
     ),
     *(
-        Row("T15", given, plain, {_NAME: partial(_trained, train=value)}, Raises(OptionError, "train", "Convert it"))
+        Row(
+            "T15",
+            given,
+            plain,
+            {_NAME: partial(_trained, train=value)},
+            Raises(OptionError, "train", "Leave it out for None"),
+        )
         for given, value in {"the class instead of TrainConfig": hs.nn.TrainConfig, "a number of epochs": 5}.items()
     ),
     Row(
@@ -256,7 +268,7 @@ ROWS: list[Row | Elsewhere] = [
         "a rank that there is not",
         plain,
         {_NAME: partial(_trained, rank="median")},
-        Raises(OptionError, "rank", "Convert it", "'median'"),
+        Raises(OptionError, "rank", "Leave it out", "'median'"),
     ),
     Elsewhere(
         "T7",

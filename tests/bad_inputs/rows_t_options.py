@@ -98,6 +98,6 @@ ROWS: list[Row | Elsewhere] = [
         "a training configuration of another kind",
         prepared,
         {"tl.fuse": lambda adata: hs.tl.fuse(adata, Contrastive(), train={"lr": 0})},  # type: ignore[arg-type]
-        Raises(OptionError, "train", "TrainConfig|Convert it"),
+        Raises(OptionError, "train", "TrainConfig|Leave it out"),
     ),
 ]

@@ -159,6 +159,42 @@ def test_a_section_may_come_in_blocks_but_not_be_ranked_by_them() -> None:
     np.testing.assert_allclose(adata.obsm["X_genes"], whole, atol=1e-5)
 
 
+def test_genes_that_the_model_learned_from_and_the_section_lacks_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    model, adata = _token_model("mean"), _section()
+    vocabulary = hs.pp.Vocabulary.from_json(model.meta["vocabulary"])
+    weights = vocabulary.shares if vocabulary.shares is not None else vocabulary.means * vocabulary.n_nonzero
+    few = np.argsort(-weights)[: GENES // 3]
+    share = weights[few].sum() / weights.sum()
+    assert share < 0.8
+    with pytest.warns(
+        UserWarning, match=f"Only 20 of the 60 genes of the model are measured, with {share:.0%}"
+    ) as seen:
+        hs.tl.encode_genes(adata[:, np.sort(few)].copy(), model)
+    assert seen[0].filename == __file__
+    with caplog.at_level(logging.INFO, "histoscribe"):
+        hs.tl.encode_genes(adata, model)
+    assert "60 of the 60 genes of the model are measured, with 100%" in caplog.text
+
+
+def test_sections_put_together_without_their_names_are_noticed() -> None:
+    adata, model = _section(), _token_model("section")
+    adata.obs = adata.obs.drop(columns="library_id", errors="ignore")
+    twice = AnnData(adata.X, obs=adata.obs, var=adata.var, obsm={"spatial": adata.obsm["spatial"]})
+    names = list(twice.obs_names)
+    names[1] = names[0]
+    twice.obs_names = names
+    with pytest.warns(UserWarning, match=r"is this several sections\? Without obs\['library_id'\] it counts as one"):
+        hs.tl.encode_genes(twice, model)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "cut.h5ad"])
+def test_what_is_no_file_of_an_anndata_is_named_in_our_words(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("gene,count\nA,1\n")
+    for call in (lambda p: hs.tl.encode_genes(p, _token_model("mean")), hs.io.read):
+        with pytest.raises(FileError, match=rf"{name}: found no HDF5 file; expected the .h5ad or .zarr of an AnnData"):
+            call(tmp_path / name)
+
+
 def test_copies_of_files_are_refused(tmp_path: Path) -> None:
     hs.io.write(_section(), tmp_path / "a.h5ad")
     with pytest.raises(OptionError, match="copy"):

@@ -73,6 +73,7 @@ def test_it_is_scikit_learns_grid_search_over_patients() -> None:
         found = search.predict(x[test])
         row = frame.loc[patient]
         assert row["C"] == search.best_params_["logisticregression__C"]
+        assert row["inner_accuracy"] == pytest.approx(search.best_score_, abs=0.02)
         assert row["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y[test], found), abs=0.02)
         assert row["accuracy"] == pytest.approx((y[test] == found).mean(), abs=0.02)
         assert row["macro_f1"] == pytest.approx(f1_score(y[test], found, average="macro"), abs=0.02)
@@ -85,6 +86,7 @@ def test_balanced_accuracy_is_the_recall_over_classes_that_are_there() -> None:
     frame = _score(adatas, strengths=[1.0]).set_index("test")
     assert (frame.loc["P", "n_classes"], frame.loc["P", "n_classes_test"]) == (3, 2)
     assert frame["chance"].tolist() == [1 / 2, 1 / 3, 1 / 3, 1 / 3]
+    assert frame["inner_accuracy"].isna().all()  # of one strength there is nothing to choose
     by_class = _score(adatas, strengths=[1.0], per_class=True)
     assert list(by_class.query("test == 'P'")["class"]) == ["a", "c"]
     means = by_class.groupby("test")["recall"].mean()

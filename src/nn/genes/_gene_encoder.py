@@ -9,6 +9,7 @@ from ._token_transformer import TokenTransformer
 
 CONTEXTS = ("cgr", "set", None)
 STARTS = ("linear", "random")
+_LARGEST = 1 << 16  # of any size: beyond all models, and torch's own words for too little memory say nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +35,10 @@ class GeneEncoder:
         Share of the genes that is hidden in training: 80 % by a mask, 10 % by another gene, 10 % not at all.
     context
         What neighbours predict: ``"cgr"``, the centre's gene at each rank from the neighbours' states at that rank, as
-        the reference has it; ``"set"``, which genes are among the centre's first, from the neighbours' vectors, which
-        costs less; None, nothing.
+        the reference has it; ``"set"``, which genes are among the first of each spot of the group, from the vectors of
+        the others, which costs less; None, nothing.
     set_size
-        How many of the centre's first genes are the set.
+        How many of a spot's first genes are the set.
     group_size
         Spots of a neighbourhood, the centre included.
     max_extent_um
@@ -89,7 +90,8 @@ class GeneEncoder:
     def __post_init__(self) -> None:
         for name in ("dim", "depth", "heads", "hidden", "n_tokens", "set_size"):
             value = getattr(self, name)
-            check(f"GeneEncoder.{name}", value, is_count(value), "a whole number, 1 or more")
+            ok = is_count(value) and value <= _LARGEST
+            check(f"GeneEncoder.{name}", value, ok, f"a whole number, 1 to {_LARGEST:,}")
         check("GeneEncoder.heads", self.heads, self.dim % self.heads == 0, f"a divisor of dim, {self.dim}")
         share = self.mask_fraction
         check("GeneEncoder.mask_fraction", share, is_number(share, 0.01, 0.9), "a share from 0.01 to 0.9")

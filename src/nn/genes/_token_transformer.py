@@ -98,7 +98,7 @@ class TokenTransformer(nn.Module):
         return int((batch["tokens"] != PAD).any(dim=-1).sum())
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross-entropy of hidden genes (``igr``) and of the centre's genes seen from its neighbours (``context``)."""
+        """Cross-entropy of hidden genes (``igr``) and of genes seen from the neighbours of their spot (``context``)."""
         b, g, _ = batch["tokens"].shape
         tokens = trimmed(batch["tokens"].flatten(0, 1))
         there = (tokens != PAD).any(dim=1)
