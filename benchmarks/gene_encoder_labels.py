@@ -24,7 +24,7 @@ from _representations import Fit, averaged, pca, slot, with_rings
 
 import histoscribe as hs
 
-BASE = "PCA centred, rings beside"
+BASE = "PCA centred, ring average"
 UNTRAINED = "untrained"
 
 
@@ -36,8 +36,8 @@ def _rows(pick: Pick, seeds: Mapping[str, int]) -> dict[str, list[Fit]]:
         "PCA, ring average": [averaged(plain)],
         "PCA, rings beside": [with_rings(plain)],
         "PCA centred": [centred],
-        "PCA centred, ring average": [averaged(centred)],
-        BASE: [with_rings(centred)],
+        BASE: [averaged(centred)],
+        "PCA centred, rings beside": [with_rings(centred)],
     }
     encoders = {UNTRAINED: [encoder("set", 0, pick, epochs=0)]}
     for name, context in OBJECTIVES.items():
