@@ -28,6 +28,7 @@ from ._lazy_sections import Sections, each_section, open_source, summed
 from ._token_parts import corpus_of
 
 _SPOTS_TO_START = 20_000
+_LARGEST = 1 << 16  # of any size: beyond all models, and torch's own words for too little memory say nothing
 Rank: TypeAlias = Literal["mean", "residual", "section"]
 
 
@@ -143,6 +144,9 @@ def _options(config: GeneEncoder | None, train: TrainConfig | None) -> tuple[Gen
     if not isinstance(train, TrainConfig):
         fix = "Pass train=hs.nn.TrainConfig(epochs=...)."
         raise OptionError("train", found=repr(train), expected="a TrainConfig", fix=fix)
+    for name in ("dim", "depth", "hidden", "n_tokens"):
+        size = getattr(config, name)
+        check(f"GeneEncoder.{name}", size, size <= _LARGEST, f"{_LARGEST:,} at most")
     return config, train
 
 

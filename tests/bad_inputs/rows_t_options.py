@@ -16,7 +16,7 @@ BAD: dict[str, list[Any]] = {
     "weight_decay": [-1.0, float("nan")],
     "warmup": [-0.1, 1.5, float("nan")],
     "clip": [0, -1, float("nan")],
-    "epochs": [0, -1, 2.5, True],
+    "epochs": [-1, 2.5, True, None],
     "batch_size": [0, 1, None],
     "val_fraction": [-0.1, 1, float("nan")],
     "patience": [0, 1.5],

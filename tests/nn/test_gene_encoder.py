@@ -142,7 +142,6 @@ def test_order_of_genes_matters_and_padding_does_not() -> None:
     "wrong",
     [
         {"dim": 0},
-        {"dim": 10_000_000},
         {"heads": 5},
         {"context": "ring"},
         {"mask_fraction": 0},

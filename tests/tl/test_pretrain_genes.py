@@ -95,6 +95,8 @@ def test_wrong_inputs_are_refused(pair: list[AnnData]) -> None:
         hs.tl.pretrain_genes(pair, hs.nn.PCA(), train=TRAIN)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="rank"):
         hs.tl.pretrain_genes(pair, CONFIG, train=TRAIN, rank="median")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"GeneEncoder\.dim: found 10000000; expected 65,536 at most"):
+        hs.tl.pretrain_genes(pair, hs.nn.GeneEncoder.tiny(dim=10_000_000))
     with pytest.raises(OptionError, match="train"):
         hs.tl.pretrain_genes(pair, CONFIG, train=3)  # type: ignore[arg-type]
     normalised, unscaled, empty = (pair[0].copy() for _ in range(3))
