@@ -7,8 +7,9 @@ sections of all six. Encoders are `GeneEncoder.tiny` on the 128 first genes of e
 genes, ranked against the section's own shares (`rank="section"`: vectors are less the section's mean, as centred components
 are); one epoch on the spot itself (IGR) and one on its neighbours too, as the reference has it; one seed of IGR and of CGR, two
 of set (transductive: one of each). *Untrained* is where they start: vectors of genes that go together in neighbouring spots.
-*Ring average*: half of a spot's own vector, half of the mean over the spots within 320 um. *Chosen inside*: of several rows the one with the best balanced accuracy within the training patients of each fold, so that no choice has seen the
-left-out patient. That 128 genes are read was chosen on these labels in an earlier version; the rest of the recipe is the
+*Ring average*: half of a spot's own vector, half of the mean over the spots within 320 um. *Chosen inside*: of several rows
+the one with the best balanced accuracy within the training patients of each fold, so that no choice has seen the left-out
+patient. That 128 genes are read was chosen on these labels in an earlier version; the rest of the recipe is the
 default or the reference's.
 """
 

@@ -94,7 +94,7 @@ FORMS: dict[str, tuple[Any, type, str, str]] = {
         ["TOY0001", "TOY0002"],
         OptionError,
         "gene_sets",
-        "Name a list|Leave it out|Pass a",
+        "Name a list|Leave it out",
     ),
     "a net with gaps": (_frame(target=None), GenesError, "gene_sets", "dropna"),
     "a net with two weights for a gene": (
