@@ -27,6 +27,7 @@ from anndata import AnnData
 from sklearn.decomposition import PCA
 
 import histoscribe as hs
+from histoscribe._errors import GenesError
 
 KEPT, N_LEADING = 0.3, 10
 
@@ -140,7 +141,11 @@ def _elsewhere() -> pd.DataFrame:
     models = {"IGR + set": pretrained(train, "set", 0)}
     fitted = _components(centred=True)(train)
     for name, adata in _others():
-        found = hs.tl.encode_genes(adata, models["IGR + set"], copy=True)
+        try:
+            found = hs.tl.encode_genes(adata, models["IGR + set"], copy=True)
+        except GenesError as error:
+            lines.append({"section": name, "counts in known genes": f"refused: {error.found}"})
+            continue
         known = found.uns["histoscribe"]["obsm.X_genes"]["params"]["coverage"]
         own = hs.tl.encode_genes(adata, hs.tl.fit_pca(adata, n_comps=N_COMPS), copy=True)
         vectors = {
@@ -151,7 +156,7 @@ def _elsewhere() -> pd.DataFrame:
         }
         row = {"section": name, "counts in known genes": f"{known:.0%}"}
         lines.append(row | {f"Moran's I, {key}": f"{_coherence(adata, x):.2f}" for key, x in vectors.items()})
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).fillna("")
 
 
 def measure() -> dict[str, pd.DataFrame] | None:

@@ -26,7 +26,7 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         seen = sorted(trainer.callback_metrics.items())
-        values = {name: float(value) for name, value in seen if name.startswith(("train_", "val_"))}
+        values = {name: float(value) for name, value in seen if name.startswith(("train_", "val_", "check_"))}
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.epochs.append({"epoch": trainer.current_epoch, **values, "lr": rate})
 

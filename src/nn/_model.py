@@ -61,7 +61,8 @@ class Model:
     @classmethod
     def new(cls, config: Any, meta: Mapping[str, Any]) -> "Model":
         """Make a model with fresh weights for inputs of the widths ``meta["sizes"]``."""
-        return cls(config, config.build(meta["sizes"]), dict(meta))
+        trunk = {"trunk": meta["trunk"]} if "trunk" in meta else {}
+        return cls(config, config.build(meta["sizes"], **trunk), dict(meta))
 
     @property
     def name(self) -> str:

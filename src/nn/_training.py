@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from .._errors import FileError, TrainingError
 from ._config import TrainConfig
 from ._data import Batch, mean_over_ranks, rank_and_world
+from ._pairs import PAIR, agreement
 from ._seed import reseed
 
 
@@ -36,6 +37,7 @@ class Training(LightningModule):
         self.module = module
         self.train_rows, self.val_rows, self.config, self.identity = train, val, config, identity
         self.carried: dict[str, Any] = {}
+        self._seen: list[Batch] = []
 
     def get_extra_state(self) -> dict[str, Any]:
         # Callbacks' own states would not come back from the processes of a distributed run; the module's do.
@@ -68,7 +70,20 @@ class Training(LightningModule):
         return losses["loss"]
 
     def validation_step(self, batch: Batch) -> None:
-        self._log("val", self.module.loss(batch), batch)
+        if not hasattr(self.module, "joint"):
+            self._log("val", self.module.loss(batch), batch)
+            return
+        batch = self.module.complete(batch)
+        joint = self.module.joint(batch)
+        self._log("val", self.module.losses(joint, batch), batch)
+        self._seen.append({name: joint[name].float().cpu() for name in PAIR if name in joint})
+        self._seen[-1]["section"] = batch["section"].cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log how well the pairs among the rows held out find each other; over processes, the mean."""
+        seen, self._seen = self._seen, []
+        for name, value in (agreement(seen) if seen else {}).items():
+            self.log(f"check_{name}", torch.tensor(value, device=self.device), sync_dist=True)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx == 0:
@@ -89,7 +104,7 @@ class Training(LightningModule):
         return values
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(_groups(self.module, self.config.weight_decay), lr=self.config.lr)
+        optimizer = torch.optim.AdamW(_groups(self.module, self.config), lr=self.config.lr)
         # Not the trainer's estimate: asking for it starts the workers, before a resumed run knows its epoch.
         total = len(self._batches(self.train_rows, shuffle=True)) * self.config.epochs
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, WarmCosine(total, self.config.warmup))
@@ -130,11 +145,17 @@ class WarmCosine:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters that decay (matrices) and those that must not (biases, norms, scalars)."""
-    wanted = [p for p in module.parameters() if p.requires_grad]
-    matrices, rest = [p for p in wanted if p.ndim > 1], [p for p in wanted if p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+def _groups(module: Any, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameters by rate and by whether they decay (matrices) or must not (biases, norms, scalars)."""
+    rates: dict[str, float] = module.rates() if hasattr(module, "rates") else {}
+    groups: dict[tuple[float, bool], list[Tensor]] = {(1.0, True): [], (1.0, False): []}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((rates.get(name, 1.0), parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": held, "lr": rate * config.lr, "weight_decay": config.weight_decay if decays else 0.0}
+        for (rate, decays), held in groups.items()
+    ]
 
 
 def _difference(found: Any, own: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from anndata import AnnData
 from numpy.typing import NDArray
 
@@ -17,9 +18,11 @@ from ..nn._data import Batch
 from ..nn._device import choose_device
 from ._loaders import gather, parts
 from ._made_by import made_by
+from ._tile_vectors import vectors_of_tiles
 
 _CHUNK = 8192
-_MODALITIES = {"image": Keys.X_IMAGE, "genes": Keys.X_GENES}
+_MODALITIES = ("image", "genes")
+_SLOTS = {"image": Keys.X_IMAGE, "genes": Keys.X_GENES, "pathways": Keys.SCORES, "region": Keys.X_IMAGE}
 _JOINT = {"image": Keys.X_FUSED_IMAGE, "genes": Keys.X_FUSED_GENES}
 
 
@@ -30,6 +33,7 @@ def embed(
     modality: str = "both",
     image_rep: str | None = None,
     gene_rep: str | None = None,
+    tiles_key: str | None = None,
     library_key: str = Keys.LIBRARY_ID,
     key_added: str = Keys.X_FUSED,
     device: str | None = None,
@@ -47,7 +51,10 @@ def embed(
         ``"both"``: one vector of both; the half of a modality that a spot lacks is predicted from the other.
         ``"image"`` or ``"genes"``: that modality alone, in the joint space; the other's slot is not needed.
     image_rep, gene_rep
-        Slots with image and gene vectors; those of training where left out.
+        Slots with image and gene vectors; those of training where left out. A model that learned from pixels reads tiles
+        in the place of the first.
+    tiles_key
+        Slot with those tiles; that of training where left out.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     key_added
@@ -88,10 +95,42 @@ def embed(
         raise OptionError("model", found=found, expected="a fusion model", fix="Pass what hs.tl.fuse returned.")
     targets = Targets(adata, copy=copy)
     sections = list(targets)
-    slots = _slots(sections, model, {"image": image_rep, "genes": gene_rep}, modality)
-    batch = gather(sections, slots, sizes=model.meta["sizes"], library_key=library_key)
+    named = {"image": image_rep, "genes": gene_rep, "tiles": tiles_key}
+    batch = _read(sections, model, modality, named, library_key=library_key, device=device)
     write_vectors(sections, model, batch, modality, Keys.X_FUSED.renamed(key_added), by="tl.embed", device=device)
     return targets.result()
+
+
+def _read(
+    adatas: Sequence[AnnData],
+    model: Model,
+    modality: str,
+    named: Mapping[str, str | None],
+    *,
+    library_key: str,
+    device: str | None,
+) -> Batch:
+    """Read what a modality needs: vectors from their slots, and what a model sees for itself from the image."""
+    slots = _slots(adatas, model, named, modality)
+    tiles = slots.pop("tiles", None)
+    if modality == "both":
+        _check_lacking(
+            model, [name for name, slot in {**slots, "image": slots.get("image", tiles)}.items() if slot is None]
+        )
+    batch = gather(adatas, slots, sizes=model.meta["sizes"], library_key=library_key)
+    if "tiles" in model.meta:
+        n = len(batch["section"])
+        x, ok = np.zeros((n, model.module.trunk.width), dtype=np.float32), np.zeros(n, dtype=bool)
+        if tiles is not None:
+            x, ok = vectors_of_tiles(adatas, model, tiles, library_key=library_key, device=device)
+        batch["image"], batch["image_valid"] = torch.from_numpy(x), torch.from_numpy(ok)
+    return batch
+
+
+def slots_of(model: Model) -> dict[str, Slot]:
+    """Slots that a model was trained on, by what they hold."""
+    slots = {name: _SLOTS[name].renamed(slot) for name, slot in model.meta["slots"].items()}
+    return slots | ({"tiles": Keys.TILES.renamed(model.meta["tiles"])} if "tiles" in model.meta else {})
 
 
 def _slots(
@@ -99,22 +138,27 @@ def _slots(
 ) -> dict[str, Slot | None]:
     """Slot to read for each modality: None where it is not needed, or where it may be predicted."""
     slots: dict[str, Slot | None] = {}
-    for name, used in model.meta["slots"].items():
-        slot = _MODALITIES.get(name, Keys.SCORES).renamed(named.get(name) or used)
+    for name, used in slots_of(model).items():
+        if name == "region":
+            continue
+        slot, of = used.renamed(named.get(name) or str(used)), "image" if name == "tiles" else name
         there = all(has(one, slot) for one in adatas)
-        wanted = modality in ("both", name)
-        slots[name] = slot if wanted and (there or modality == name or named.get(name)) else None
-        if slots[name] is not None and there:
+        wanted = modality in ("both", of)
+        slots[name] = slot if wanted and (there or modality == of or named.get(name)) else None
+        if slots[name] is not None and there and name != "tiles":
             _check_encoder(adatas, model, name, slot)
-    lacking = [name for name, slot in slots.items() if slot is None]
-    if modality == "both" and lacking:
-        if len(lacking) == len(slots):
-            found = f"none of {list(model.meta['slots'].values())}"
-            fix = "Run hs.tl.encode_image(...) or hs.tl.encode_genes(...) first."
-            raise MissingError("obsm", found=found, expected="at least one of them", fix=fix)
-        msg = f"{', '.join(lacking)}: no vectors in obsm; that half of {Keys.X_FUSED!s} is predicted for all spots"
-        warnings.warn(msg, UserWarning, stacklevel=3)
     return slots
+
+
+def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
+    """Warn of a modality that is not there, where both were asked for; refuse where neither is."""
+    if len(lacking) == len(_MODALITIES):
+        found = f"none of {[str(slot) for slot in slots_of(model).values()]}"
+        fix = "Run hs.tl.encode_image(...) or hs.tl.encode_genes(...) first."
+        raise MissingError("obsm", found=found, expected="at least one of them", fix=fix)
+    if lacking:
+        msg = f"{', '.join(lacking)}: no vectors in obsm; that half of {Keys.X_FUSED!s} is predicted for all spots"
+        warnings.warn(msg, UserWarning, stacklevel=4)
 
 
 def _check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:
@@ -136,7 +180,7 @@ def write_vectors(
             outputs[slot] = np.where(ok[:, None], _run(model, batch, name, device), np.float32(0))
             outputs[valid(slot)] = ok
     params = {"model": model.config, "modality": modality}
-    inputs = [_MODALITIES.get(name, Keys.SCORES).renamed(slot) for name, slot in model.meta["slots"].items()]
+    inputs = list(slots_of(model).values())
     hashes = {"model": model.sha256}
     split = {slot: parts(adatas, value) for slot, value in outputs.items()}
     for k, one in enumerate(adatas):

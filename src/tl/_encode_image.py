@@ -127,7 +127,7 @@ def encode_image(
     boxes = [[boxes_of(one, key) for key in slots] for one in targets]
     encoded = []
     for one, box in zip(targets, boxes, strict=True):  # a loop: warnings count their way up to the user's line
-        encoded.append(_encode(one, box, work, library_key))
+        encoded.append(encode_boxes(one, box, work, library_key))
     params = _params(work, pooling)
     inputs = [*(Keys.TILES.renamed(key) for key in slots), Keys.LIBRARIES]
     for one, (vectors, ok, images) in zip(targets, encoded, strict=True):
@@ -165,7 +165,7 @@ def _params(work: Work, pooling: str | None) -> dict[str, Any]:
     }
 
 
-def _encode(adata: AnnData, boxes: list[NDArray[np.float64]], work: Work, library_key: str) -> _Encoded:
+def encode_boxes(adata: AnnData, boxes: list[NDArray[np.float64]], work: Work, library_key: str) -> _Encoded:
     """Vectors of all spots of one AnnData for each slot, which of them could be made, and the hash of each image."""
     from ..io import open_image
 

@@ -11,9 +11,9 @@ from .._keys import Keys, valid
 from .._record import AnnDatas, each, plain
 from .._types import check_types
 from ..nn import FUSIONS, Model, TrainConfig
-from ..nn._data import Batch
-from ..nn._seed import seeded
+from ._collapse import warn_of_collapse
 from ._embed import write_vectors
+from ._fusion_data import Vectors, check_region_rep, fusion_data, regions
 from ._held_out import held_out_of
 from ._loaders import gather, take
 from ._made_by import made_by
@@ -28,6 +28,8 @@ def fuse(
     image_rep: str = Keys.X_IMAGE,
     gene_rep: str = Keys.X_GENES,
     pathway_rep: str = Keys.SCORES,
+    region_rep: str | None = None,
+    tiles_key: str = Keys.TILES,
     library_key: str = Keys.LIBRARY_ID,
     train: TrainConfig | None = None,
     key_added: str = Keys.X_FUSED,
@@ -45,9 +47,13 @@ def fuse(
     config
         Which model, and its options: an instance such as ``hs.nn.Contrastive()``.
     image_rep, gene_rep
-        Slots with image and gene vectors.
+        Slots with image and gene vectors; of a model that learns from pixels the first is not read.
     pathway_rep
         Slot with pathway scores; may be missing where the model does not read them.
+    region_rep
+        Slot with image vectors of the regions around the tiles, such as ``"X_image_x3"``; None does without.
+    tiles_key
+        Slot with the tiles, for a model that learns from pixels.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     train
@@ -71,6 +77,11 @@ def fuse(
     TrainingError
         The loss is no longer a number.
 
+    Warns
+    -----
+    UserWarning
+        The joint-space vectors of a modality are all but the same; the message says what that comes of.
+
     Examples
     --------
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive())
@@ -79,20 +90,30 @@ def fuse(
     check_types(fuse, locals())
     sections, train = each(adatas), TrainConfig() if train is None else train
     reads = _reads(config)
+    check_region_rep(config, region_rep)
     slots = {
         "image": Keys.X_IMAGE.renamed(image_rep),
         "genes": Keys.X_GENES.renamed(gene_rep),
         "pathways": Keys.SCORES.renamed(pathway_rep),
     }
-    slots = {name: slots[name] for name in reads}
+    from_pixels = getattr(config, "reads_pixels", False)
+    slots = {name: slots[name] for name in reads if not (from_pixels and name == "image")}
+    region = None if region_rep is None else Keys.X_IMAGE.renamed(region_rep)
+    if region is not None:
+        slots["region"] = region
     batch = gather(sections, slots, library_key=library_key)
+    regions(config, batch, sections, region, library_key)
     meta = {
         "sizes": {name: batch[name].shape[1] for name in slots},
         "slots": {name: str(slot) for name, slot in slots.items()},
         "encoders": {name: made_by(sections, slot) for name, slot in slots.items()},
         "train": plain(train),
     }
-    model = _trained(config, meta, sections, batch, train, device, library_key=library_key)
+    if from_pixels:
+        meta["tiles"] = str(tiles_key)
+    options: dict[str, Any] = {"tiles_key": tiles_key, "library_key": library_key, "random_state": train.random_state}
+    with fusion_data(config, batch, sections, **options) as data:
+        model = _trained(data, meta, sections, train, device, library_key=library_key)
     write_vectors(sections, model, batch, "both", Keys.X_FUSED.renamed(key_added), by="tl.fuse", device=device)
     return model
 
@@ -105,10 +126,9 @@ def _reads(config: Any) -> Sequence[str]:
 
 
 def _trained(
-    config: Any,
+    data: Vectors,
     meta: dict[str, Any],
     adatas: Sequence[AnnData],
-    batch: Batch,
     train: TrainConfig,
     device: str | None,
     *,
@@ -116,16 +136,18 @@ def _trained(
 ) -> Model:
     from ..nn._fit import fit
 
-    rows = torch.stack([batch[f"{name}_valid"] for name in config.reads]).all(dim=0).numpy()
+    batch = data.batch
+    rows = torch.stack([batch[f"{name}_valid"] for name in data.reads]).all(dim=0).numpy()
     if rows.sum() < 8:
         fix = f"Check obs[{str(valid(next(iter(meta['slots'].values()))))!r}] and the like."
-        raise OptionError("adatas", found=f"{rows.sum()} spots with {config.reads}", expected="8 or more", fix=fix)
+        raise OptionError("adatas", found=f"{rows.sum()} spots with {data.reads}", expected="8 or more", fix=fix)
     section, fraction = batch["section"].numpy(), train.val_fraction
     out = held_out_of(adatas, section, rows, fraction, train.random_state, library_key=library_key)
-    with seeded(train.random_state):
-        model = Model.new(config, {**meta, "n_train": int((rows & ~out).sum()), "n_val": int(out.sum())})
-    known, learn = take(batch, ~out), take(batch, rows & ~out)
-    model.module.start(known)
-    model.history = fit(model.module, learn, train, val=take(batch, out) if out.any() else None, device=device)
-    model.module.finish(known)
+    model = data.model({**meta, "n_train": int((rows & ~out).sum()), "n_val": int(out.sum())}, train.random_state)
+    model.module.start(take(batch, ~out))
+    val = data.serve(out) if out.any() else None
+    model.history = fit(model.module, data.serve(rows & ~out), train, val=val, device=device)
+    data.finish(model, device)
+    model.module.finish(take(batch, ~out))
+    warn_of_collapse(model, take(batch, rows & ~out))
     return model

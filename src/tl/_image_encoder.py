@@ -14,7 +14,9 @@ def encoder_of(encoder: Any, *, pooling: str | None, device: str | None, precisi
         "device": device,
         "precision": precision,
     }
-    if isinstance(encoder, (str, type)) or not all(hasattr(encoder, name) for name in _OWN):
+    if hasattr(getattr(encoder, "module", None), "encoder"):  # a model that learned from pixels
+        loaded = encoder.module.encoder(device, precision)
+    elif isinstance(encoder, (str, type)) or not all(hasattr(encoder, name) for name in _OWN):
         from ..nn.image import load_encoder
 
         loaded = load_encoder(encoder, **options)

@@ -1,5 +1,6 @@
 """The bridge between AnnData and torch: slots in, tensors out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .._errors import OptionError
 from .._keys import Keys, Slot, valid
-from .._record import has, matrix
+from .._record import has, matrix, record
 from .._sections import section_mpp, sections
 from .._units import to_um
 from ..nn._data import Batch
@@ -84,14 +85,29 @@ def _field(slot: Slot) -> str:
     return f"{slot.where}[{str(slot)!r}]"
 
 
-def _boxes_um(adata: AnnData, library_key: str) -> NDArray[np.float32]:
+def _boxes_um(adata: AnnData, library_key: str, slot: Slot = Keys.TILES) -> NDArray[np.float32]:
     """Tiles in um; NaN where there are none: then only a spot itself is known to show the same tissue."""
-    if not has(adata, Keys.TILES):
+    if not has(adata, slot):
         return np.full((adata.n_obs, 4), np.nan, dtype=np.float32)
-    boxes = np.array(adata.obsm[Keys.TILES], dtype=np.float64)  # a copy: the slot stays as it is
+    boxes = np.array(adata.obsm[slot], dtype=np.float64)  # a copy: the slot stays as it is
     for name, rows in sections(adata, library_key).items():
         boxes[rows] = to_um(boxes[rows], section_mpp(adata, name))
     return boxes.astype(np.float32)
+
+
+def region_boxes(adatas: Sequence[AnnData], vectors: Slot, library_key: str) -> NDArray[np.float32]:
+    """Boxes of regions in um, of which a slot holds vectors: by its record; three times the tiles where that is silent."""
+    found = []
+    for one in adatas:
+        inputs = [key.removeprefix("obsm.") for key in record(one, vectors).get("inputs", [])]
+        end = re.search(r"_x[0-9.]+$", vectors)
+        slot = next((Keys.TILES.renamed(key) for key in inputs if end and key.endswith(end[0])), None)
+        tiles = _boxes_um(one, library_key, slot or Keys.TILES)
+        if slot is None:
+            tiles[:, :2] -= tiles[:, 2:]
+            tiles[:, 2:] *= 3
+        found.append(tiles)
+    return np.concatenate(found)
 
 
 def section_codes(adatas: Sequence[AnnData], library_key: str = Keys.LIBRARY_ID) -> NDArray[np.int64]:

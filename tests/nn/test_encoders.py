@@ -37,12 +37,12 @@ def test_rows_say_nothing_that_contradicts_itself() -> None:
 
 
 def _built(row: _table.Row) -> Any:
-    from histoscribe.nn.image._timm import _resolved
+    from histoscribe.nn.image._timm import resolved
 
     options = {key: value for key, value in row.options.items() if key != "depth"}
     options |= {"depths": (1, 1, 1, 1)} if "swin" in str(row.architecture) else {"depth": 1}
     with torch.device("meta"):
-        return timm.create_model(row.architecture or "vit_giant_patch14_224", **_resolved(options))
+        return timm.create_model(row.architecture or "vit_giant_patch14_224", **resolved(options))
 
 
 BUILT_HERE = ["gpfm", "ctranspath", "chief", "openmidnight", "gigapath_flash", "uni2_h"]

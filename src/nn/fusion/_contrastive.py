@@ -1,9 +1,9 @@
-"""Image and genes in one space by contrast, and one vector of both."""
+"""Image and genes in one space by contrast, at two scales, and one vector of both."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,48 +13,97 @@ from ..._checks import check, is_count, is_number
 from .._data import Batch
 from ..layers import Ridge, Standardise, Whiten, info_nce, overlap
 
-IMAGE, GENES = "image", "genes"
+IMAGE, GENES, REGION = "image", "genes", "region"
+LOSSES = ("patch_spot", "region_spot", "patch_region", "position")
+MODES, TRUNKS = ("cached", "pixels"), ("frozen", "lora", "full")
+# Which vectors each contrast is of, whether either looks for the other, and whose overlap makes two rows no negatives.
+_PAIRS = {
+    "patch_spot": (IMAGE, GENES, True, "boxes"),
+    "region_spot": (REGION, GENES, True, "region_boxes"),
+    "patch_region": (IMAGE, REGION, False, "region_boxes"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contrastive:
-    """Joint space of image and gene vectors that were computed before.
+    """Joint space of image and genes: of vectors that were computed before, or learned from pixels.
 
-    Two small heads are trained so that image and genes of a spot meet in one space (symmetric InfoNCE, Radford et al.
-    2021). That space keeps what the modalities share, so the fused vector is not taken from it: it is made of both
-    *whitened inputs*, side by side, and holds what either knows alone too. Where a spot lacks one modality, its half
-    is predicted from the joint-space vector of the other.
+    Image and genes of a spot are brought together by contrast (symmetric InfoNCE, Radford et al. 2021) at two scales: the
+    *patch*, a spot's tile, and the *region*, three tiles by three. Up to four losses are added up: ``"patch_spot"`` and
+    ``"region_spot"``, image and genes; ``"patch_region"``, each patch finds the region that holds it; and
+    ``"position"``, a patch is placed in the right ninth of its region (from pixels only).
+
+    That space keeps what the modalities share, so the fused vector is not taken from it: it is made of both *whitened
+    inputs*, side by side, and holds what either knows alone too. Where a spot lacks one modality, its half is predicted
+    from the joint-space vector of the other.
 
     Parameters
     ----------
+    mode
+        ``"cached"`` trains small heads on vectors that :func:`hs.tl.encode_image` wrote: minutes on a laptop.
+        ``"pixels"`` trains on the tiles themselves, through a vision transformer that reads patch and region alike,
+        told apart by one more token: a learned one, or the patch itself in small.
+    losses
+        Some of the four; None takes all that the input allows: of vectors the first, and with ``region_rep=`` the first
+        three; of pixels all.
     dim
         Width of the joint space.
     hidden
-        Width of the hidden layer of each head; 0 makes the heads linear.
+        Width of the hidden layer of each head; 0 makes the heads linear, as the reference has them.
     dropout
         Share of hidden units dropped in training.
     temperature
-        Of the contrast, at the start; learned from there.
+        Of the contrasts, at the start; one for all, learned from there.
     image_weight
         Weight of the image in the fused vector, from 0 (genes alone) to 1 (image alone).
     n_whiten
         Most components of each modality in the fused vector.
     max_overlap
-        Spots of one section whose tiles overlap by more than this share are no negatives of each other: they show
-        the same tissue.
+        Spots of one section whose patches (or regions, where these are compared) overlap by more than this share are no
+        negatives of each other: they show the same tissue.
+    gather_negatives
+        Whether the spots of all processes of a distributed run are negatives of each other.
+    encoder
+        From pixels: the vision transformer, by any name that :func:`hs.nn.load_encoder` takes.
+    encoder_options
+        From pixels: options of a network of timm, such as ``{"img_size": 112}``.
+    pretrained
+        From pixels: False starts ``encoder``, a name of timm, with random weights.
+    trunk
+        From pixels: ``"frozen"`` leaves the vision transformer's weights alone, ``"lora"`` adds low-rank ones to its
+        linear layers (Hu et al. 2021), ``"full"`` trains all.
+    trunk_rate
+        Learning rate of the trunk, as a share of that of the rest.
+    layer_decay
+        Each layer of the trunk learns by this factor slower than the one above it.
+    lora_rank
+        Rank of the added weights.
+    augment
+        From pixels: whether patch and region are mirrored and turned at random, together; tissue has no up.
 
     Raises
     ------
     OptionError
         A value that is not allowed, naming the field.
 
+    References
+    ----------
+    "Fusing Pixels and Genes: Spatially-Aware Learning in Computational Pathology", ICLR 2026, arXiv:2602.13944.
+
     Examples
     --------
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive(dim=64))
+
+    From pixels, with a small vision transformer that learns nothing but this:
+
+    >>> config = hs.nn.Contrastive(mode="pixels", encoder="vit_tiny_patch16_224", pretrained=False, trunk="full")
+    >>> model = hs.tl.fuse(adata, config, train=hs.nn.TrainConfig(epochs=30, batch_size=64, lr=3e-4))
     """
 
     reads: ClassVar = (IMAGE, GENES)
 
+    mode: str = "cached"
+    losses: tuple[str, ...] | None = None
     dim: int = 128
     hidden: int = 256
     dropout: float = 0.1
@@ -62,30 +111,78 @@ class Contrastive:
     image_weight: float = 0.5
     n_whiten: int = 32
     max_overlap: float = 0.1
+    gather_negatives: bool = True
+    encoder: str = "kaiko_s16"
+    encoder_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    pretrained: bool = True
+    trunk: str = "frozen"
+    trunk_rate: float = 0.1
+    layer_decay: float = 0.75
+    lora_rank: int = 8
+    augment: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("dim", 2), ("hidden", 0), ("n_whiten", 1)):
+        check("Contrastive.mode", self.mode, self.mode in MODES, f"one of {MODES}")
+        self._check_losses()
+        for name, least in (("dim", 2), ("hidden", 0), ("n_whiten", 1), ("lora_rank", 1)):
             value = getattr(self, name)
             check(f"Contrastive.{name}", value, is_count(value, least), f"a whole number, {least} or more")
-        for name in ("image_weight", "max_overlap"):
+        for name in ("image_weight", "max_overlap", "trunk_rate", "layer_decay"):
             value = getattr(self, name)
             check(f"Contrastive.{name}", value, is_number(value, 0, 1), "a number from 0 to 1")
         check("Contrastive.dropout", self.dropout, is_number(self.dropout, 0, 0.99), "a share below 1")
         check("Contrastive.temperature", self.temperature, is_number(self.temperature, 0.01, 10), "from 0.01 to 10")
+        for name in ("gather_negatives", "pretrained", "augment"):
+            value = getattr(self, name)
+            check(f"Contrastive.{name}", value, isinstance(value, bool), "True or False")
+        named = isinstance(self.encoder, str) and bool(self.encoder)
+        check("Contrastive.encoder", self.encoder, named, "a name that hs.nn.load_encoder takes")
+        options = self.encoder_options
+        named = isinstance(options, Mapping) and all(isinstance(name, str) for name in options)
+        check("Contrastive.encoder_options", options, named, "a dict of options")
+        check("Contrastive.trunk", self.trunk, self.trunk in TRUNKS, f"one of {TRUNKS}")
 
-    def build(self, sizes: Mapping[str, int]) -> "ContrastiveModule":
-        """Make the module for inputs of these widths: ``image`` and ``genes``."""
+    def _check_losses(self) -> None:
+        if self.losses is None:
+            return
+        some = isinstance(self.losses, list | tuple) and bool(self.losses) and set(self.losses) <= set(LOSSES)
+        check("Contrastive.losses", self.losses, some, f"None, or some of {LOSSES}")
+        placed = "position" not in self.losses or self.mode == "pixels"
+        fix = "Pass mode='pixels': vectors do not say where in a region anything lies."
+        check("Contrastive.losses", self.losses, placed, "no 'position' in mode='cached'", fix=fix)
+        object.__setattr__(self, "losses", tuple(name for name in LOSSES if name in self.losses))
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether it learns from tiles, not from vectors of them."""
+        return self.mode == "pixels"
+
+    @property
+    def asks_for_regions(self) -> bool:
+        """Whether a loss was asked for that regions are needed for."""
+        return self.losses is not None and set(self.losses) != {"patch_spot"}
+
+    def build(self, sizes: Mapping[str, int], *, trunk: Any = None) -> Any:
+        """Make the module for inputs of these widths: ``image``, ``genes`` and, where there are regions, ``region``.
+
+        From pixels for ``genes``, with a network for ``trunk`` or its blueprint.
+        """
+        if self.reads_pixels:
+            from ._pixel_contrastive import PixelContrastive
+
+            return PixelContrastive(self, sizes, trunk)
         return ContrastiveModule(self, sizes)
 
 
 class ContrastiveModule(nn.Module):
-    """The module that :class:`Contrastive` describes."""
+    """The module that :class:`Contrastive` describes, for vectors of image and genes."""
 
     def __init__(self, config: Contrastive, sizes: Mapping[str, int]) -> None:
         super().__init__()
         self.config = config
         self.image = _Branch(config, sizes[IMAGE], per_feature=True)
         self.genes = _Branch(config, sizes[GENES], per_feature=False)
+        self.region = _Joined(config, sizes[REGION], per_feature=True) if REGION in sizes else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
 
     def _branches(self) -> dict[str, "_Branch"]:
@@ -93,56 +190,91 @@ class ContrastiveModule(nn.Module):
 
     def start(self, batch: Batch) -> None:
         """Fit the scale of the inputs on the training spots."""
-        for name, branch in self._branches().items():
+        for name, branch in self._joined().items():
             branch.scale.fit(batch[name][batch[f"{name}_valid"]])
 
+    def _joined(self) -> dict[str, "_Joined"]:
+        return {**self._branches(), **({} if self.region is None else {REGION: self.region})}
+
+    def joint(self, batch: Batch) -> dict[str, Tensor]:
+        """Vectors of each modality and scale in the joint space, of length one."""
+        return {name: branch(batch[name]) for name, branch in self._joined().items()}
+
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Vectors of each modality in the joint space, of length one."""
-        return {name: branch(batch[name]) for name, branch in self._branches().items()}
+        """Vectors of each modality and scale in the joint space, of length one."""
+        return self.joint(batch)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Contrast of the spots that have both modalities."""
-        batch = _complete(batch)
-        if len(batch[IMAGE]) < 2:
-            return {"loss": 0 * torch.stack([p.sum() for p in self.parameters()]).sum()}
-        near = overlap(batch["boxes"], batch["section"]) > self.config.max_overlap
-        joint = self(batch)
-        return {"loss": info_nce(joint[IMAGE], joint[GENES], self.log_scale, no_negative=near)}
+        """Contrasts of the spots that have all that is read."""
+        batch = self.complete(batch)
+        return self.losses(self.joint(batch), batch)
+
+    def complete(self, batch: Batch) -> Batch:
+        """Rows that have all that is read."""
+        return _complete(batch, list(self._joined()))
+
+    def losses(self, joint: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Each loss, and their sum."""
+        found = self.contrasts(joint, batch)
+        absent = 0 * torch.stack([p.sum() for p in self.parameters()]).sum()  # so that each has a gradient
+        return {"loss": sum(found.values(), absent), **({} if len(found) < 2 else found)}
+
+    def contrasts(self, joint: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """Contrasts by name; none where there is but one spot."""
+        config, gather = self.config, self.config.gather_negatives
+        wanted = _PAIRS if config.losses is None else [name for name in config.losses if name in _PAIRS]
+        found = {}
+        for name in wanted:
+            a, b, both_ways, boxes = _PAIRS[name]
+            if a not in joint or b not in joint or len(joint[a]) < 2:
+                continue
+            near = overlap(batch[boxes], batch["section"], gather=gather) > config.max_overlap
+            found[name] = info_nce(
+                joint[a], joint[b], self.log_scale, no_negative=near, both_ways=both_ways, gather=gather
+            )
+        return found
 
     @torch.no_grad()
     def finish(self, batch: Batch) -> None:
         """Fit whitening, and the prediction of each half from the other modality, on the training spots."""
         for name, branch in self._branches().items():
             branch.whiten.fit(branch.scale(batch[name][batch[f"{name}_valid"]]))
-        batch = _complete(batch)
-        joint = self(batch)
-        self.image.fill.fit(joint[GENES], self.image.half_of(batch[IMAGE]))
-        self.genes.fill.fit(joint[IMAGE], self.genes.half_of(batch[GENES]))
+        batch = _complete(batch, [IMAGE, GENES])
+        image, genes = self.image(batch[IMAGE]), self.genes(batch[GENES])
+        self.image.fill.fit(genes, self.image.half_of(batch[IMAGE]))
+        self.genes.fill.fit(image, self.genes.half_of(batch[GENES]))
 
     @torch.no_grad()
     def embed(self, batch: Batch, modality: str) -> Tensor:
         """Vectors of length one: ``"both"``, or ``"image"`` or ``"genes"`` in the joint space."""
         if modality != "both":
             return self._branches()[modality](batch[modality])
-        joint, w = self(batch), self.config.image_weight
+        joint, w = {name: branch(batch[name]) for name, branch in self._branches().items()}, self.config.image_weight
         image = self.image.filled(batch[IMAGE], batch["image_valid"], joint[GENES])
         genes = self.genes.filled(batch[GENES], batch["genes_valid"], joint[IMAGE])
         return F.normalize(torch.cat([math.sqrt(w) * image, math.sqrt(1 - w) * genes], dim=-1), dim=-1)
 
 
-class _Branch(nn.Module):
-    """What is done to one modality: scale and head into the joint space, and its half of the fused vector."""
+class _Joined(nn.Module):
+    """The way of vectors into the joint space: scale and head."""
 
     def __init__(self, config: Contrastive, width: int, *, per_feature: bool) -> None:
         super().__init__()
         self.scale = Standardise(width, per_feature=per_feature)
         self.head = _head(width, config)
-        self.whiten = Whiten(width, config.n_whiten)
-        self.fill = Ridge(config.dim, min(width, config.n_whiten))
 
     def forward(self, x: Tensor) -> Tensor:
         """Joint-space vectors (n, dim), of length one."""
         return F.normalize(self.head(self.scale(x)), dim=-1)
+
+
+class _Branch(_Joined):
+    """What is done to one modality: its way into the joint space, and its half of the fused vector."""
+
+    def __init__(self, config: Contrastive, width: int, *, per_feature: bool) -> None:
+        super().__init__(config, width, per_feature=per_feature)
+        self.whiten = Whiten(width, config.n_whiten)
+        self.fill = Ridge(config.dim, min(width, config.n_whiten))
 
     def half_of(self, x: Tensor) -> Tensor:
         """Whitened input, of typical length one."""
@@ -155,10 +287,10 @@ class _Branch(nn.Module):
         return torch.where(present[:, None], self.half_of(x), predicted)
 
 
-def _complete(batch: Batch) -> Batch:
-    """Rows that have both modalities."""
-    both = batch["image_valid"] & batch["genes_valid"]
-    return {name: value[both] for name, value in batch.items()}
+def _complete(batch: Batch, names: list[str]) -> Batch:
+    """Rows that have all of these."""
+    there = torch.stack([batch[f"{name}_valid"] for name in names]).all(dim=0)
+    return {name: value[there] for name, value in batch.items()}
 
 
 def _head(width: int, config: Contrastive) -> nn.Module:

@@ -122,7 +122,7 @@ def build(
     try:
         with within(tensors, source, f"a network {name}"), seeded(0):  # whatever it draws is overwritten
             place = f"local-dir:{folder}" if folder else name
-            module: nn.Module = timm.create_model(place, pretrained=False, num_classes=classes, **_resolved(options))
+            module: nn.Module = timm.create_model(place, pretrained=False, num_classes=classes, **resolved(options))
     except FileError as error:
         if not isinstance(error.__cause__, TypeError | AssertionError):
             raise
@@ -217,7 +217,7 @@ def _classifier_rows(name: str, folder: Path | None, tensors: Mapping[str, Tenso
     return int(tensors[key].shape[0]) if key in tensors else 0
 
 
-def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options with classes in the place of their names."""
     from timm.layers.mlp import SwiGLUPacked
 

@@ -66,7 +66,7 @@ def _load(folder: Path, config: Mapping[str, Any], tensors: dict[str, Tensor]) -
     """Build the network and fill it; transformers gets tensors and numbers, and opens no file by itself."""
     import transformers
 
-    stated = _numbers_of(config, str(folder / "config.json"))
+    stated = numbers_of(config, str(folder / "config.json"))
     with within(tensors, str(folder), "a model of transformers"), seeded(0), _quiet():
         described: Any = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(stated)
         kind: Any = transformers.MODEL_MAPPING[type(described)]
@@ -82,7 +82,7 @@ def _load(folder: Path, config: Mapping[str, Any], tensors: dict[str, Tensor]) -
     return module
 
 
-def _numbers_of(config: Mapping[str, Any], source: str) -> dict[str, Any]:
+def numbers_of(config: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Take a configuration without what would make transformers fetch, quantise or replace anything."""
     kept: dict[str, Any] = {}
     for name, value in config.items():
@@ -92,7 +92,7 @@ def _numbers_of(config: Mapping[str, Any], source: str) -> dict[str, Any]:
             fix = "Its configuration is broken: take it from its source again."
             found = f"{name} = {str(value)[:40]}"
             raise FileError(source, found=found, expected=f"numbers up to {_LARGEST:,}", fix=fix)
-        kept[name] = _numbers_of(value, source) if isinstance(value, dict) else value
+        kept[name] = numbers_of(value, source) if isinstance(value, dict) else value
     return kept
 
 

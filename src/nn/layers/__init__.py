@@ -1,7 +1,8 @@
 """Building blocks: one idea a file."""
 
-from .boxes import overlap
+from .boxes import around, overlap
 from .linear import Ridge, Standardise, Whiten
-from .losses import info_nce
+from .losses import info_nce, placing, scale
+from .pool import grid_pool
 
-__all__ = ["Ridge", "Standardise", "Whiten", "info_nce", "overlap"]
+__all__ = ["Ridge", "Standardise", "Whiten", "around", "grid_pool", "info_nce", "overlap", "placing", "scale"]
