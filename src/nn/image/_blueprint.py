@@ -9,6 +9,7 @@ from torch import nn
 from ..._errors import OptionError
 from .._seed import seeded
 from ._load import load_encoder
+from ._table import known, rows
 from ._timm import check_options, resolved
 from ._torch_encoder import TorchEncoder
 from ._transformers import numbers_of
@@ -31,15 +32,16 @@ def load_network(name: str, *, pretrained: bool, options: Mapping[str, Any], ran
         check_options(options, "Contrastive.encoder_options")
         with seeded(random_state):
             network = timm.create_model(name, pretrained=False, num_classes=0, **resolved(options))
-        encoder = load_encoder(network, device="cpu", precision="32")
+        encoder: Any = load_encoder(network, device="cpu", precision="32")
         encoder.setup.built.update(architecture=name, options=dict(options))
-    else:
-        encoder = load_encoder(name, options=dict(options) or None, device="cpu", precision="32")
-    if not isinstance(encoder, TorchEncoder):
+    elif known(name) is not None and known(name) not in rows():
         fix = "Take a vision transformer, or mode='cached' for vectors that hs.tl.encode_image made."
         raise OptionError("Contrastive.encoder", found=repr(name), expected="an encoder with weights", fix=fix)
+    else:
+        encoder = load_encoder(name, options=dict(options) or None, device="cpu", precision="32")
     encoder.module.requires_grad_(requires_grad=True)
-    return encoder
+    found: TorchEncoder = encoder
+    return found
 
 
 def blueprint(encoder: TorchEncoder) -> dict[str, Any]:
