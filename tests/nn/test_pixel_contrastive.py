@@ -52,6 +52,24 @@ def test_each_loss_can_be_left_out_and_each_parameter_still_has_a_gradient(off: 
     assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
 
 
+def test_private_loss_keeps_what_the_genes_do_not_know() -> None:
+    def explained(weight: float) -> float:
+        """Share of the colours of new patches that a linear model reads off the trunk's vectors."""
+        served = rows(200)
+        served.tensors["genes"] = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))  # know nothing
+        module: Any = built(config(losses=("patch_spot",), private_weight=weight))
+        history = fit(module, served, TrainConfig(epochs=3, **QUICK))
+        assert ("train_private" in history[0]) is (weight > 0)
+        pictures = rows(120, seed=5).pixels.patches
+        x = np.c_[module.encoder("cpu")(pictures), np.ones(120)]
+        y = pictures[:, 0, 0].astype(float)
+        fitted = x[:60] @ (weights := np.linalg.lstsq(x[:60], y[:60], rcond=1e-2)[0])
+        assert np.isfinite(fitted).all()
+        return float(1 - ((x[60:] @ weights - y[60:]) ** 2).sum() / ((y[60:] - y[60:].mean(0)) ** 2).sum())
+
+    assert explained(10.0) > explained(0.0)
+
+
 def test_regions_that_overlap_are_no_negatives_and_patches_side_by_side_are() -> None:
     batch = _batch(9)  # nine patches side by side: each region overlaps others
     apart = {

@@ -78,6 +78,9 @@ class Contrastive:
         Each layer of the trunk learns by this factor slower than the one above it.
     lora_rank
         Rank of the added weights.
+    private_weight
+        From pixels: weight of one more loss, ``"private"``, that asks for a small picture of each patch back from its
+        vector (mean squared error), so that the trunk keeps what genes do not know; 0 does without.
     augment
         From pixels: whether patch and region are mirrored and turned at random, together; tissue has no up.
 
@@ -119,6 +122,7 @@ class Contrastive:
     trunk_rate: float = 0.1
     layer_decay: float = 0.75
     lora_rank: int = 8
+    private_weight: float = 0.0
     augment: bool = True
 
     def __post_init__(self) -> None:
@@ -132,6 +136,9 @@ class Contrastive:
             check(f"Contrastive.{name}", value, is_number(value, 0, 1), "a number from 0 to 1")
         check("Contrastive.dropout", self.dropout, is_number(self.dropout, 0, 0.99), "a share below 1")
         check("Contrastive.temperature", self.temperature, is_number(self.temperature, 0.01, 10), "from 0.01 to 10")
+        weight = self.private_weight
+        alone = is_number(weight, 0) and (self.mode == "pixels" or not weight)
+        check("Contrastive.private_weight", weight, alone, "0 or more; 0 with mode='cached', which trains no trunk")
         for name in ("gather_negatives", "pretrained", "augment"):
             value = getattr(self, name)
             check(f"Contrastive.{name}", value, isinstance(value, bool), "True or False")

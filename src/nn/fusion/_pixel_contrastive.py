@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .._data import Batch
 from .._device import choose_device
@@ -17,6 +18,8 @@ from ..image._torch_encoder import Setup, TorchEncoder
 from ..image._trunk import Seen, Trunk
 from ..layers import grid_pool, placing
 from ._contrastive import GENES, IMAGE, REGION, Contrastive, ContrastiveModule
+
+PICTURE = 8  # pixels a side that a vector is asked for
 
 
 class PixelContrastive(nn.Module):
@@ -44,6 +47,7 @@ class PixelContrastive(nn.Module):
         self.pretext = nn.Parameter(0.02 * torch.randn(width))
         self.thumbnail = nn.Linear(width, width)
         self.position = nn.Linear(width, config.dim)
+        self.picture = nn.Linear(width, 3 * PICTURE**2) if config.private_weight else None
         self.pairs = ContrastiveModule(config, {IMAGE: width, GENES: sizes[GENES], REGION: width})
         for name in ("mean", "std"):
             self.register_buffer(f"pixel_{name}", torch.tensor(trunk[name]).view(3, 1, 1), persistent=False)
@@ -85,8 +89,11 @@ class PixelContrastive(nn.Module):
         """Vectors of patch, region and genes in the joint space, and the region's cells and the patch to be placed."""
         pairs, wanted = self.pairs, self.config.losses
         joint = {GENES: pairs.genes(batch[GENES])}
-        if wanted is None or {"patch_spot", "patch_region"} & set(wanted):
-            joint[IMAGE] = pairs.image(self.seen_as_patch(batch["patch"]).vectors)
+        if wanted is None or self.picture is not None or {"patch_spot", "patch_region"} & set(wanted):
+            vectors = self.seen_as_patch(batch["patch"]).vectors
+            joint[IMAGE] = pairs.image(vectors)
+            if self.picture is not None:
+                joint["picture"] = self.picture(vectors)
         if wanted is None or set(wanted) != {"patch_spot"}:
             region = self.seen_as_region(batch["region"], batch["patch"])
             joint |= {
@@ -110,6 +117,9 @@ class PixelContrastive(nn.Module):
         found = self.pairs.contrasts(joint, batch)
         if "cells" in joint and (self.config.losses is None or "position" in self.config.losses):
             found["position"] = placing(joint["cells"], joint["part"], batch["cell"], self.pairs.log_scale)
+        if "picture" in joint:
+            small = F.interpolate(self._pixels(batch["patch"]), (PICTURE, PICTURE), mode="area").flatten(1)
+            found["private"] = self.config.private_weight * F.mse_loss(joint["picture"].float(), small)
         absent = 0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
         return {"loss": sum(found.values(), absent), **({} if len(found) < 2 else found)}
 
