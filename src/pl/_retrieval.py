@@ -93,15 +93,14 @@ def retrieval(
     if not chosen:
         fix = "Run hs.pp.tile(adata) again and look at its log."
         raise OptionError(f"obsm[{str(tiles_key)!r}]", found="no tile that can be read", expected="some", fix=fix)
-    pixels: dict[Tile | None, NDArray] = {}
-    pixels.update(tile_pixels(adatas, chosen))
-    several = sum(len(sections(one, library_key)) for one in adatas) > 1
+    pixels = tile_pixels(adatas, chosen)
+    several = len({name for one in adatas for name in sections(one, library_key)}) > 1
     draws: dict[Place, Draw] = {}
     for i, (query, own) in enumerate(rows.items()):
-        draws[i, 0] = partial(_draw_query, pixels=pixels.get(of_queries[query]), spot=query, several=several)
+        draws[i, 0] = partial(_draw_query, pixels=_of(pixels, of_queries[query]), spot=query, several=several)
         for k, match in enumerate(own.to_dict("records")):
-            tile = of_matches[match["match"], match["section"]]
-            draws[i, k + 1] = partial(_draw_match, pixels=pixels.get(tile), match=match, first=k == 0, several=several)
+            seen = _of(pixels, of_matches[match["match"], match["section"]])
+            draws[i, k + 1] = partial(_draw_match, pixels=seen, match=match, first=k == 0, several=several)
     figure = laid_out(draws, (SIDE, SIDE), gap=GAP, below=CAPTION)
     write_below(figure, tile_size(adatas, chosen))
     return figure
@@ -128,7 +127,7 @@ def _tiles(
         usable = {tile.row: tile for tile in usable_tiles(one, i, tiles_key, library_key)}
         for section, rows in sections(one, library_key).items():
             for row in rows:
-                if (spot := (one.obs_names[row], section)) in wanted:
+                if (spot := (str(one.obs_names[row]), section)) in wanted:
                     tiles[spot] = usable.get(row)
     absent = [spot for spot in spots if spot not in tiles]
     if absent:
@@ -137,6 +136,10 @@ def _tiles(
         where = f"spot {name!r} of section {section!r}"
         raise MissingError("found", found=where, expected="spots of the sections passed", fix=fix)
     return tiles
+
+
+def _of(pixels: Mapping[Tile, NDArray], tile: Tile | None) -> NDArray | None:
+    return None if tile is None else pixels[tile]
 
 
 def _draw_query(ax: Axes, size: Size, *, pixels: NDArray | None, spot: _Spot, several: bool) -> None:

@@ -132,7 +132,7 @@ class _Asked:
 
 def _stacked(adatas: Sequence[AnnData], library_key: str, field: str) -> pd.DataFrame:
     """Names of all spots and of their sections; together they must tell spots apart."""
-    found = [pd.DataFrame({"name": np.asarray(one.obs_names, dtype=object), "section": ""}) for one in adatas]
+    found = [pd.DataFrame({"name": one.obs_names.astype(str).to_numpy(dtype=object), "section": ""}) for one in adatas]
     for one, own in zip(adatas, found, strict=True):
         for name, rows in sections(one, library_key).items():
             own.loc[rows, "section"] = name
@@ -140,9 +140,9 @@ def _stacked(adatas: Sequence[AnnData], library_key: str, field: str) -> pd.Data
     twice = spots.duplicated().to_numpy()
     if twice.any():
         name, section = spots[twice].iloc[0]
-        fix = f"Name sections in obs[{str(library_key)!r}], or run adata.obs_names_make_unique()."
-        several = f"more than one spot {name!r} in section {section!r}"
-        raise OptionError(field, found=several, expected="spots that name and section tell apart", fix=fix)
+        several = f"duplicates in {section!r}, such as {name!r}"
+        fix = f"Run obs_names_make_unique(), or name sections that differ in obs[{str(library_key)!r}]."
+        raise OptionError(f"obs_names of {field}", found=several, expected="a name a spot in a section", fix=fix)
     return spots
 
 
