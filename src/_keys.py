@@ -60,7 +60,7 @@ class Keys:
     TISSUE_FRACTION = Slot("obs", "tissue_fraction", "(n,)", "float32", writer="pp.tissue_mask, io.tile_slide", readers="tl, pl", meaning="share of a tile that is tissue")
     ON_TISSUE = Slot("obs", "on_tissue", "(n,)", "bool", writer="pp.check_registration", readers="pl.alignment", meaning="spot under which the image shows tissue")
     REGISTRATION = Slot("uns", "registration", "dict", "-", writer="pp.check_registration", readers="pl.alignment", meaning="library_id → how image and positions fit: checks, score by displacement, orientations")
-    TILES = Slot("obsm", "tiles", "(n, 4)", "float64", writer="pp.tile", readers="tl.encode_image, pl.tiles", meaning="x, y, w, h in the frame of spatial; may reach over the border")
+    TILES = Slot("obsm", "tiles", "(n, 4)", "float64", writer="pp.tile", readers="tl.encode_image, pl.tiles, pl.retrieval", meaning="x, y, w, h in the frame of spatial; may reach over the border")
     TOKENS = Slot("obsm", "gene_tokens", "(n, L)", "uint16", writer="pp.tokenize_genes", readers="tl", meaning="genes by anomaly rank; PAD 0, MASK 1, CLS 2, gene k → 30 + k; uint32 from 65,536 tokens on")
     SCORES = Slot("obsm", "score_hallmark", "(n, P) DataFrame", "float32", writer="pp.score_pathways", readers="tl, pl", meaning="pathway scores; NaN for a set that can't be scored")
     SCORES_PADJ = Slot("obsm", "padj_hallmark", "(n, P) DataFrame", "float32", writer="pp.score_pathways", readers="pl", meaning="their p-values, Benjamini-Hochberg within a spot")

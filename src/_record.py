@@ -50,28 +50,28 @@ class Targets:
         return self._adatas if self._many else self._adatas[0]
 
 
-def each(adata: AnnDatas) -> list[AnnData]:
-    """List the sections of what the user passed, after checking that they can be worked on at all."""
+def each(adata: AnnDatas, *, field: str = "adata") -> list[AnnData]:
+    """List the sections of what the user passed as ``field``, after checking that they can be worked on at all."""
     adatas = list(adata) if isinstance(adata, (list, tuple)) else [adata]
     if not adatas:
-        raise OptionError("adata", found="an empty list", expected="at least one AnnData", fix="Pass a section.")
+        raise OptionError(field, found="an empty list", expected="at least one AnnData", fix="Pass a section.")
     for one in adatas:
-        _check(one)
+        _check(one, field)
     if len({id(one) for one in adatas}) < len(adatas):
         fix = "Pass each section once."
-        raise OptionError("adata", found="the same AnnData twice", expected="different sections", fix=fix)
+        raise OptionError(field, found="the same AnnData twice", expected="different sections", fix=fix)
     return adatas
 
 
-def _check(adata: Any) -> None:
+def _check(adata: Any, field: str) -> None:
     if not isinstance(adata, AnnData):
         fix = "Convert a SpatialData with hs.io.from_spatialdata(sdata)."
-        raise OptionError("adata", found=type(adata).__name__, expected="an AnnData or a list of them", fix=fix)
+        raise OptionError(field, found=type(adata).__name__, expected="an AnnData or a list of them", fix=fix)
     if adata.n_obs == 0:
-        raise OptionError("adata", found="0 observations", expected="at least one", fix="Check the filter before this.")
+        raise OptionError(field, found="0 observations", expected="at least one", fix="Check the filter before this.")
     if adata.isbacked:
         fix = "Load it: adata = adata.to_memory()."
-        raise OptionError("adata", found="a backed AnnData", expected="one in memory", fix=fix)
+        raise OptionError(field, found="a backed AnnData", expected="one in memory", fix=fix)
 
 
 def has(adata: AnnData, slot: Slot) -> bool:

@@ -4,7 +4,8 @@ from ._alignment import alignment
 from ._history import history
 from ._panels import panels
 from ._probe import probe
+from ._retrieval import retrieval
 from ._spatial import spatial
 from ._tiles import tiles
 
-__all__ = ["alignment", "history", "panels", "probe", "spatial", "tiles"]
+__all__ = ["alignment", "history", "panels", "probe", "retrieval", "spatial", "tiles"]

@@ -5,21 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from anndata import AnnData
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from .._errors import MissingError, OptionError
-from .._keys import Keys, valid
-from .._record import AnnDatas, each, has, require
-from .._sections import sections
+from .._keys import Keys
+from .._record import AnnDatas, each
 from .._types import check_types
-from ..io import open_image
-from ._backdrop import displayable
 from ._colors import category_colors, keep_colors, names_of
 from ._lookup import Variable, lookup
 from ._strips import Strip, Tile, draw_strips
-from ._views import mpp_of
+from ._tile_pixels import tile_pixels, tile_size, usable_tiles
 
-_PIXELS = 300  # along a side
 _PLAIN = "#888888"  # frame that means nothing
 _A_ROW = 6
 
@@ -70,35 +65,23 @@ def tiles(
     if n < 1:
         raise OptionError("n", found=repr(n), expected="1 or more", fix="Leave it out.")
     adatas = each(adata)
-    usable = [tile for i, one in enumerate(adatas) for tile in _usable(one, i, tiles_key, library_key)]
+    usable = [tile for i, one in enumerate(adatas) for tile in usable_tiles(one, i, tiles_key, library_key)]
     if not usable:
         fix = "Run hs.pp.tile(adata) again and look at its log."
         raise OptionError(f"obsm[{str(tiles_key)!r}]", found="no tile that can be read", expected="some", fix=fix)
     rng = np.random.default_rng(random_state)
     if groupby is None:
-        chosen = _choice(usable, n, rng)
-        groups = [Strip("", _PLAIN, 0, chosen[i : i + _A_ROW]) for i in range(0, len(chosen), _A_ROW)]
+        some = _choice(usable, n, rng)
+        groups = [Strip("", _PLAIN, 0, some[i : i + _A_ROW]) for i in range(0, len(some), _A_ROW)]
     else:
         variable = _column(adatas, groupby)
         colors = category_colors(adatas, variable, None)
         groups = _groups(usable, variable, colors, n, rng)
-    pixels = _read(adatas, [tile for group in groups for tile in group.tiles])
+    chosen = [tile for group in groups for tile in group.tiles]
+    pixels = tile_pixels(adatas, chosen)
     if groupby is not None:
         keep_colors(adatas, variable, colors, replace=False)
-    return draw_strips(groups, pixels, _caption(adatas, groups))
-
-
-def _usable(adata: AnnData, index: int, tiles_key: str, library_key: str) -> list[Tile]:
-    slot = Keys.TILES.renamed(tiles_key)
-    boxes = np.asarray(require(adata, slot), dtype=np.float64)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        fix = "Run hs.pp.tile(adata)."
-        raise OptionError(f"obsm[{str(slot)!r}]", found=f"shape {boxes.shape}", expected="(n, 4)", fix=fix)
-    good: NDArray[np.bool_] = np.all(np.isfinite(boxes), axis=1) & np.all(boxes[:, 2:] > 0, axis=1)
-    if has(adata, valid(slot)):
-        good &= require(adata, valid(slot)).to_numpy(dtype=bool)
-    by_section = sections(adata, library_key).items()
-    return [Tile(index, name, int(row), boxes[row]) for name, rows in by_section for row in rows if good[row]]
+    return draw_strips(groups, pixels, tile_size(adatas, chosen))
 
 
 def _column(adatas: Sequence[AnnData], groupby: str) -> Variable:
@@ -127,29 +110,3 @@ def _groups(
 
 def _choice(tiles: Sequence[Tile], n: int, rng: np.random.Generator) -> list[Tile]:
     return [tiles[i] for i in rng.permutation(len(tiles))[:n]]
-
-
-def _read(adatas: Sequence[AnnData], chosen: Sequence[Tile]) -> dict[Tile, NDArray]:
-    """Pixels of each tile, by its place; each section's image is opened once."""
-    pixels: dict[Tile, NDArray] = {}
-    for index, library_id in dict.fromkeys((tile.index, tile.library_id) for tile in chosen):
-        own = [tile for tile in chosen if (tile.index, tile.library_id) == (index, library_id)]
-        with open_image(adatas[index], library_id=library_id) as image:
-            for rows, batch in image.read_tiles(np.array([tile.box for tile in own]), _PIXELS):
-                pixels.update({own[row]: displayable(one) for row, one in zip(rows, batch, strict=True)})
-    return pixels
-
-
-def _caption(adatas: Sequence[AnnData], groups: Sequence[Strip]) -> str:
-    chosen = [tile for group in groups for tile in group.tiles]
-    scales = [mpp_of(adatas[tile.index], tile.library_id) for tile in chosen]
-    unit = "px" if None in scales else "µm"
-    sides = np.array(
-        [tile.box[2:] * (scale if unit == "µm" else 1) for tile, scale in zip(chosen, scales, strict=True)]
-    )
-    return f"Each tile: {_range(sides[:, 0])} × {_range(sides[:, 1])} {unit}"
-
-
-def _range(lengths: NDArray[np.float64]) -> str:
-    low, high = f"{lengths.min():.0f}", f"{lengths.max():.0f}"
-    return low if low == high else f"{low}–{high}"

@@ -9,6 +9,7 @@ from ._expression_probe import expression_probe
 from ._fuse import fuse
 from ._linear_probe import linear_probe
 from ._pretrain_genes import pretrain_genes
+from ._retrieve import retrieve
 
 __all__ = [
     "domains_gmm",
@@ -21,4 +22,5 @@ __all__ = [
     "fuse",
     "linear_probe",
     "pretrain_genes",
+    "retrieve",
 ]

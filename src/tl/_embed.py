@@ -90,15 +90,37 @@ def embed(
     if modality not in ("both", *_MODALITIES):
         expected = "'both', 'image' or 'genes'"
         raise OptionError("modality", found=repr(modality), expected=expected, fix="Choose one of these.")
-    if "slots" not in getattr(model, "meta", {}):
-        found = getattr(model, "name", type(model).__name__)
-        raise OptionError("model", found=found, expected="a fusion model", fix="Pass what hs.tl.fuse returned.")
+    _check_fusion(model)
     targets = Targets(adata, copy=copy)
     sections = list(targets)
     named = {"image": image_rep, "genes": gene_rep, "tiles": tiles_key}
     batch = _read(sections, model, modality, named, library_key=library_key, device=device)
     write_vectors(sections, model, batch, modality, Keys.X_FUSED.renamed(key_added), by="tl.embed", device=device)
     return targets.result()
+
+
+def joint_vectors(
+    adatas: Sequence[AnnData],
+    model: Model,
+    modality: str,
+    *,
+    image_rep: str | None = None,
+    gene_rep: str | None = None,
+    library_key: str = Keys.LIBRARY_ID,
+    device: str | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Vectors of one modality in the joint space, as :func:`embed` makes them, and which rows hold one; none is written."""
+    _check_fusion(model)
+    named = {"image": image_rep, "genes": gene_rep}
+    batch = _read(adatas, model, modality, named, library_key=library_key, device=device)
+    x = _run(model, batch, modality, device)
+    return x, _valid(batch, modality) & np.isfinite(x).all(axis=1)
+
+
+def _check_fusion(model: Model) -> None:
+    if "slots" not in getattr(model, "meta", {}):
+        found = getattr(model, "name", type(model).__name__)
+        raise OptionError("model", found=found, expected="a fusion model", fix="Pass what hs.tl.fuse returned.")
 
 
 def _read(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,6 +50,23 @@ def _mixed(adata: AnnData) -> list[Any]:
     return [1, "1", *adata.obs_names[2:]]
 
 
+@cache
+def _fused() -> hs.nn.Model:
+    train = hs.nn.TrainConfig(epochs=1, val_fraction=0, accelerator="cpu")
+    return hs.tl.fuse(halved(), hs.nn.Contrastive(dim=4, hidden=4), train=train)
+
+
+def _retrieved(adata: AnnData) -> pd.DataFrame:
+    return hs.tl.retrieve(adata, str(adata.obs_names[5]), _fused(), k=3)
+
+
+def _found_by_text(adata: AnnData, found: pd.DataFrame) -> None:
+    by_text = _retrieved(halved())
+    assert found["query"].tolist() == ["5"] * 3
+    assert halved().obs_names[found["match"].astype(int)].tolist() == by_text["match"].tolist()
+    assert found["cosine"].tolist() == by_text["cosine"].tolist()
+
+
 def _names() -> list[Row | Elsewhere]:
     """A13 and A35: names of spots that are not unique, or no text."""
     rows: list[Row | Elsewhere] = []
@@ -57,15 +74,18 @@ def _names() -> list[Row | Elsewhere]:
     by_row = {name: call for name, call in {**COUNTS, **POSITIONS}.items() if name != "pp.score_pathways"}
     del by_row["io.to_spatialdata"]
     join = {"io.to_spatialdata": POSITIONS["io.to_spatialdata"]}
+    named = {**join, "tl.retrieve": _retrieved}
     for row_id, given, build in (
         ("A13", "a spot's name twice", _with_names(_twice)),
         ("A35", "names of spots as numbers and text, which are one as text", _with_names(_mixed)),
     ):
-        rows.append(Row(row_id, given, build, join, refused))
+        rows.append(Row(row_id, given, build, named, refused))
         rows += as_clean(row_id, given, build, by_row, says="by row: names make no difference")
         rows.append(Row(row_id, given, build, {"pp.score_pathways": _values}, Defined("by row", _clean_values)))
     numbers = _with_names(lambda adata: range(adata.n_obs))
     rows += as_clean("A35", "names of spots as numbers", numbers, {**by_row, **join}, says="as with text")
+    found = Defined("found by their text", _found_by_text)
+    rows.append(Row("A35", "names of spots as numbers", numbers, {"tl.retrieve": _retrieved}, found))
     return rows
 
 

@@ -70,6 +70,10 @@ def _embedded(adata: AnnData, **options: Any) -> AnnData:
     return adata
 
 
+def _retrieved(adata: AnnData, **options: Any) -> Any:
+    return hs.tl.retrieve(adata, adata, _fused(adata.copy()), **options)
+
+
 def _automatic(_: Any) -> tuple[Any, list[str]]:
     said: list[str] = []
     handler = logging.Handler()
@@ -133,6 +137,16 @@ def _embedded_again(given: Any) -> Any:
     adata, _, model = given
     hs.tl.embed(adata, model)
     return adata.obsm["X_fused_image"]
+
+
+def _retrieved_again(given: Any) -> Any:
+    adata, _, model = given
+    return hs.tl.retrieve(adata, adata, model, k=1)["cosine"].to_numpy()
+
+
+def _nearest_of_evaluated(given: Any, found: Any) -> None:
+    adata, clean, _ = given
+    np.testing.assert_allclose(found, (clean @ adata.obsm["X_fused_genes"].T).max(axis=1), atol=2e-6)
 
 
 def _genes(adata: AnnData, **options: Any) -> Any:
@@ -211,6 +225,7 @@ ROWS: list[Row | Elsewhere] = [
             "tl.encode_image": _without_gpu(lambda adata: n.encoded(adata, network("resnet10t"), device="cuda:0")),
             "tl.fuse": _without_gpu(lambda adata: _fused(adata, device="cuda")),
             "tl.pretrain_genes": _without_gpu(lambda adata: _genes(adata, device="cuda")),
+            "tl.retrieve": _without_gpu(lambda adata: _retrieved(adata, device="cuda")),
             "tl.encode_genes": _without_gpu(lambda adata: hs.tl.encode_genes(adata, token_model(), device="cuda")),
             "tl.fuse (accelerator)": _without_gpu(
                 lambda adata: _fused(adata, TrainConfig(epochs=1, accelerator="cuda"))
@@ -252,6 +267,13 @@ ROWS: list[Row | Elsewhere] = [
         _training,
         {"tl.embed": _embedded_again},
         Defined("embeds as in evaluation", _as_evaluated),
+    ),
+    Row(
+        "M25",
+        "a model that was left in training mode",
+        _training,
+        {"tl.retrieve": _retrieved_again},
+        Defined("finds as in evaluation", _nearest_of_evaluated),
     ),
     Row(
         "M25",

@@ -49,6 +49,12 @@ def _what_it_learned_of(adata: AnnData, model: Any) -> dict[str, Any]:
     return {"genes": _vocabulary(adata, vocabulary), **{key: model.meta[key] for key in ("n_spots", "max_extent_um")}}
 
 
+def _found(adata: AnnData, returned: Any) -> Any:
+    """What all spots find; the query of the call is the first spot, whichever that is."""
+    found = hs.tl.retrieve(adata, adata, m.fused(), k=3)
+    return found.sort_values(["query", "rank"], ignore_index=True)
+
+
 def _sizes(adata: AnnData, returned: Any) -> np.ndarray:
     """Which spots share a domain: counts of the table of labels against the planted ones."""
     return adata.obs.groupby(["domain", "true_domain"], observed=True).size().to_numpy()
@@ -214,6 +220,13 @@ CALLS: dict[str, Call] = {
         draws=True,
         invariant=_what_it_learned_of,
     ),
+    "tl.retrieve": Call(
+        lambda a: {"adata": a, "query": list(a.obs_names[:1]), "model": m.fused()},
+        ("vectors",),
+        "table",
+        "adata",
+        invariant=_found,
+    ),
     # pl
     "pl.alignment": Call(lambda a: {"adata": a}, ("positions", "image"), "figure", "adata"),
     "pl.history": Call(lambda a: {"model": m.fused()}, returns="figure"),
@@ -221,6 +234,7 @@ CALLS: dict[str, Call] = {
         lambda a: {"adata": a, "color": ["domain", "TOY0003"]}, (*DRAWN, "counts"), "figure", "adata", writes=True
     ),
     "pl.probe": Call(lambda a: {"frame": m.probed().copy()}, returns="figure"),
+    "pl.retrieval": Call(lambda a: {"adata": a, "found": m.found(a)}, ("image", "tiles", "vectors"), "figure", "adata"),
     "pl.spatial": Call(lambda a: {"adata": a, "color": "domain"}, DRAWN, "figure", "adata", writes=True),
     "pl.tiles": Call(
         lambda a: {"adata": a, "groupby": "domain", "n": 3},

@@ -130,6 +130,12 @@ def probed() -> pd.DataFrame:
     return table
 
 
+def found(adata: AnnData) -> pd.DataFrame:
+    """What two of its spots find in a section."""
+    table: pd.DataFrame = hs.tl.retrieve(adata, list(adata.obs_names[:2]), fused(), k=3)
+    return table
+
+
 @cache
 def predicted() -> pd.DataFrame:
     """Table of an expression probe."""
