@@ -30,8 +30,11 @@ def prepare(rows: int = ROWS) -> None:
     import torch
     import zarr  # noqa: F401
 
+    import histoscribe.io
     import histoscribe.nn._fit
     import histoscribe.tl  # noqa: F401
+
+    from .nn import neighbourhoods  # noqa: F401
 
     ROWS = rows
     warnings.simplefilter("ignore")
