@@ -2,11 +2,40 @@
 
 import os
 from pathlib import Path
+from typing import Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors: more threads would spin and wait for each other
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import torch
+
+    torch.set_num_threads(1)  # not by OMP_NUM_THREADS, which forked training would take over
 
 import matplotlib as mpl
 import pytest
 
 mpl.use("Agg")
+
+SPREAD = "tests/battery/"  # its files are long, and what they share is quickly made
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For ``--dist loadfile``: files go whole to a worker, as what they prepare is dear; of long ones parts do.
+
+    The parts come last, and fill what the files leave of the workers' time.
+    """
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if file.endswith("test_bad_inputs.py"):  # rows of a letter share clean results
+                return f"{file}::{test[:10]}"
+            return nodeid if nodeid.startswith(SPREAD) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,13 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from . import kill_writers
 from .kills import Writer, _finished
 
 NOBODY = 65534
-CHECKPOINTS = "checkpoints of training"
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -60,16 +60,14 @@ def _limit(fault: str) -> None:
         os.setuid(NOBODY)
 
 
-def attempt(writer: Writer, fault: str, base: Path) -> dict[str, Any]:
-    """Write an old content where there is one, set the fault, write a new one."""
+def attempt(writer: Writer, fault: str, old: Path, base: Path) -> dict[str, Any]:
+    """Set the fault, and write a new content over a copy of the old one."""
     base.chmod(0o755)
     folder = base / "there"
     folder.mkdir()
     kill_writers.serve(folder, 0)
-    with _full(folder) if fault == "full" else _nothing():
-        (folder / "x").mkdir() if writer.name in ("feature cache", "cached OME-TIFF", "download") else _finished(
-            writer, folder, 1
-        )
+    with _full(folder) if fault == "full" else nullcontext():
+        shutil.copytree(old, folder, dirs_exist_ok=True)
         if fault == "full":
             _fill(folder)
         if fault == "read-only":
@@ -81,9 +79,13 @@ def attempt(writer: Writer, fault: str, base: Path) -> dict[str, Any]:
     return {"writer": writer.name, "fault": fault, "files": held, **said}
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _old(writer: Writer, folder: Path) -> Path:
+    """Folder with an old content where there is one."""
+    if writer.name in ("feature cache", "cached OME-TIFF", "download"):
+        (folder / "x").mkdir()
+    else:
+        _finished(writer, folder, 1)
+    return folder
 
 
 def _faulty(writer: Writer, fault: str, folder: Path) -> dict[str, Any]:
@@ -119,13 +121,16 @@ def _faulty(writer: Writer, fault: str, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Try each writer under the fault that the command line names; one line of JSON each."""
+    """Try each writer under each fault that the command line names; one line of JSON each."""
     kill_writers.prepare(1500)
     hs.settings.verbosity = 0
     for writer in kill_writers.OURS:
-        with tempfile.TemporaryDirectory() as folder:
-            sys.stdout.write(f"{json.dumps(attempt(writer, sys.argv[1], Path(folder)))}\n")
-            sys.stdout.flush()
+        with tempfile.TemporaryDirectory() as first:
+            old = _old(writer, Path(first))
+            for fault in sys.argv[1:]:
+                with tempfile.TemporaryDirectory() as folder:
+                    sys.stdout.write(f"{json.dumps(attempt(writer, fault, old, Path(folder)))}\n")
+                    sys.stdout.flush()
 
 
 if __name__ == "__main__":

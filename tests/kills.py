@@ -65,6 +65,7 @@ class Kills:
 def kill(writer: Writer, folder: Path, n: int, *, seed: int = 0) -> Kills:
     """Kill ``n`` writes, each at a moment drawn uniformly over the time that a write takes."""
     found, rng, held = Kills(writer.name), np.random.default_rng(seed), 0
+    (folder := folder / "there").mkdir()  # what is served and compared with lies beside it
     span = max(_finished(writer, folder, 0) for _ in range(3))
     for version in range(1, n + 1):
         pid, ready = _start(writer, folder, version)

@@ -1,7 +1,6 @@
 """Without a network: documented code runs, and what must be downloaded says so at once and how to get it."""
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -75,12 +74,6 @@ print([one.shape for one in sections], len(hs.datasets.hallmark()))
 def test_data_sets_are_read_from_the_folder_that_is_named(data: Path, tmp_path: Path) -> None:
     done = _ran(["-c", LOAD], tmp_path)
     assert done.out.strip() == "[(187, 15706), (346, 15045), (379, 1000)] 50"
-
-
-def test_the_demo_runs_to_its_end(tmp_path: Path) -> None:
-    done = _ran(["scripts/demo.py", str(tmp_path / "out")], tmp_path, HISTOSCRIBE_DATA=None)
-    assert "on toy (planted truth)" in done.out
-    assert {"section.h5ad", "figure.png", "numbers.tsv"} <= set(os.listdir(tmp_path / "out"))
 
 
 def _ran(arguments: list[str], folder: Path, **changes: str | None) -> Done:

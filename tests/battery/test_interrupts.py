@@ -1,5 +1,6 @@
 """Wherever a call is stopped, by an error or by Ctrl-C, a section is as before or as after, and so is the process."""
 
+from functools import cache
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -17,6 +18,7 @@ from .interrupted import Stopped, lines
 from .state import changed, snapshot
 
 N_PLACES, N_LAST = 8, 20  # anywhere, and at the end, where results are written
+N_SPOTS = {"tl.encode_image": 6}  # 24 elsewhere
 
 
 def _sections(given: dict[str, Any], call: Call) -> list[AnnData]:
@@ -24,11 +26,21 @@ def _sections(given: dict[str, Any], call: Call) -> list[AnnData]:
     return list(held) if isinstance(held, list) else [held]
 
 
+@cache
+def _cut(call: Call) -> list[AnnData]:
+    """Two small sections; without records where each of them would be many datasets in a file."""
+    cut = [one[: N_SPOTS.get(call.name, 24)].copy() for one in material.ready()[:2]]
+    if call.name == "io.write":
+        for one in cut:
+            del one.uns["histoscribe"], one.uns["registration"], one.uns["truth"]
+    return cut
+
+
 def _fresh(call: Call) -> dict[str, Any]:
-    """Arguments for a section of 24 spots; for two of them where lists are taken."""
-    given = call.arguments(material.section()[:24].copy())
+    """Arguments for a small section; for two of them where lists are taken."""
+    given = call.arguments(_cut(call)[0].copy())
     if call.many and call.name not in ("pl.panels", "pl.alignment", "pp.align_affine"):
-        given["adata"] = [given["adata"], material.others()[0][:24].copy()]
+        given["adata"] = [given["adata"], _cut(call)[1].copy()]
     return given
 
 

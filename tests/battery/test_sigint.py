@@ -17,7 +17,7 @@ from .sigint import NAMES, N
 
 def test_ctrl_c_at_random_moments_never_leaves_a_section_between() -> None:
     command = [sys.executable, "-W", "ignore", "-m", "tests.battery.sigint"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith(NAMES)]
     assert len(lines) == len(NAMES)

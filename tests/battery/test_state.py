@@ -8,6 +8,7 @@ import pytest
 from . import material
 from .applied import applied
 from .call import Call
+from .running import threads
 from .state import changed, snapshot
 
 
@@ -19,10 +20,11 @@ def test_process_is_as_before(call: Call, tmp_path: Path, monkeypatch: pytest.Mo
     given = call.arguments(adata)
     call.function(**given)  # what libraries do when they are imported is theirs
     plt.close("all")
-    before = snapshot()
-    returned = call.function(**given)
-    if call.returns == "figure":  # the one that is returned stays open, for the user to show
-        assert len(plt.get_fignums()) == len(before["figures"]) + 1
-    plt.close("all")
-    del returned
-    assert changed(before, snapshot()) == {}
+    with threads(2):  # so that one that is left behind is seen
+        before = snapshot()
+        returned = call.function(**given)
+        if call.returns == "figure":  # the one that is returned stays open, for the user to show
+            assert len(plt.get_fignums()) == len(before["figures"]) + 1
+        plt.close("all")
+        del returned
+        assert changed(before, snapshot()) == {}

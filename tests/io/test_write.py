@@ -118,7 +118,7 @@ def test_anndata_reads_it_as_its_own(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_worked_section_comes_back(kind: str, tmp_path: Path) -> None:
-    adata = hs.datasets.toy(n_spots=40, n_genes=200)
+    adata = hs.datasets.toy(n_spots=20, n_genes=200)
     hs.pp.tile(adata)
     hs.pp.spatial_graph(adata)
     hs.pp.score_pathways(adata, adata.uns["truth"]["gene_sets"])
@@ -129,8 +129,8 @@ def test_a_worked_section_comes_back(kind: str, tmp_path: Path) -> None:
     for where in ("obs", "var", "X", "obsm", "obsp", "layers"):
         assert digest(_held(back, where)) == digest(_held(adata, where)), where
     assert digest(back.uns) == digest(_as_arrays(adata.uns))
-    for one in (adata, back):
-        hs.tl.encode_image(one, "stain_stats", cache=False)
+    del back.obsm["X_image"]
+    hs.tl.encode_image(back, "mean_rgb", cache=False)
     np.testing.assert_array_equal(back.obsm["X_image"], adata.obsm["X_image"])
 
 

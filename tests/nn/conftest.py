@@ -1,5 +1,10 @@
 """Rows of image and gene vectors with a shared and two private parts."""
 
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -29,3 +34,37 @@ def planted(n: int, seed: int = 0) -> tuple[Batch, dict[str, np.ndarray]]:
 @pytest.fixture
 def batch() -> Batch:
     return planted(240)[0]
+
+
+DEADLINE_S = 300
+
+
+@pytest.fixture
+def deadline() -> Iterator[None]:
+    """Fail a test whose processes wait for each other for ever, and end them."""
+
+    def ring(*_: Any) -> None:
+        msg = f"not done after {DEADLINE_S} s"
+        raise TimeoutError(msg)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(DEADLINE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Torch with two threads, so that one that is left behind is seen."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

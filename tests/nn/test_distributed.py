@@ -15,7 +15,10 @@ from histoscribe.nn.genes._token_transformer import TokenTransformer
 
 from .neighbourhoods import encoder, rows
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+    pytest.mark.usefixtures("deadline"),
+]
 
 
 def _trained(processes: int, *, alone: int = 0, batch: int = 16, **options: Any) -> tuple[Any, list[dict[str, float]]]:

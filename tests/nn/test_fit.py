@@ -56,8 +56,8 @@ def _same(a: nn.Module, b: nn.Module) -> bool:
 
 def test_it_learns_and_tells_the_history() -> None:
     net = Net()
-    history = fit(net, _data(400), _config(epochs=40, lr=1e-2), val=_data(100, seed=1))
-    assert [row["epoch"] for row in history] == list(range(40))
+    history = fit(net, _data(400), _config(epochs=12, lr=3e-2), val=_data(100, seed=1))
+    assert [row["epoch"] for row in history] == list(range(12))
     assert set(history[0]) == {"epoch", "train_loss", "train_mse", "val_loss", "val_mse", "lr"}
     assert history[-1]["val_loss"] < 0.1 * history[0]["val_loss"]
     assert not net.training
@@ -107,13 +107,14 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path, options: Any, data
         fit(Net(), data, _config(checkpoint_dir=tmp_path, resume=True, **options))
 
 
+@pytest.mark.usefixtures("deadline")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_train_one_model_and_hand_back_all_of_it(tmp_path: Path) -> None:
     net, val = Net(), _data(100, seed=1)
-    config = _config(epochs=30, lr=1e-2, devices=2, strategy="ddp_fork", checkpoint_dir=tmp_path)
+    config = _config(epochs=12, lr=3e-2, devices=2, strategy="ddp_fork", checkpoint_dir=tmp_path)
     history = fit(net, _data(400), config, val=val)
     losses = [row["val_loss"] for row in history]
-    assert len(losses) == 30
+    assert len(losses) == 12
     assert losses[-1] < 0.1 * losses[0]
     with torch.no_grad():
         assert float(net.loss(val)["loss"]) == pytest.approx(min(losses), rel=1e-3)
@@ -224,6 +225,7 @@ def test_precision_left_out_is_that_of_the_settings(monkeypatch: pytest.MonkeyPa
     assert not _same(nets[0], nets[1])
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_nothing_global_changes_and_nothing_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

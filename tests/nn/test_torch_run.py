@@ -64,6 +64,7 @@ def test_other_errors_of_a_network_are_not_taken_for_memory() -> None:
         hs.nn.load_encoder(Broken(), size=32)(tiles_of(2, 32))
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_global_switches_are_given_back(vit: nn.Module) -> None:
     def state() -> tuple[Any, ...]:
         switches = (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision(), torch.is_grad_enabled())

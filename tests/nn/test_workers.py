@@ -81,6 +81,7 @@ def test_spawned_workers_train_the_same(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     np.testing.assert_array_equal(
         np.array(json.loads(done.stdout)), trained(data(), 0, 1).linear.weight.detach().numpy()

@@ -1,5 +1,6 @@
 """Misregistered sections are caught, intact ones are not, and weak ones are said to be."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,22 @@ from histoscribe.pp import align_affine, check_registration
 PITCH = 100.0  # um and pixels of a toy
 
 
-def toy(**options: Any) -> AnnData:
-    return hs.datasets.toy(n_spots=225, n_genes=200, **options)
+@cache
+def _toy(seed: int) -> AnnData:
+    return hs.datasets.toy(n_spots=225, n_genes=200, random_state=seed)
+
+
+def toy(seed: int = 0) -> AnnData:
+    return _toy(seed).copy()
+
+
+@cache
+def _real(section: str) -> AnnData:
+    return hs.datasets.her2st(section)
+
+
+def real(section: str) -> AnnData:
+    return _real(section).copy()
 
 
 def table(adata: AnnData) -> pd.DataFrame:
@@ -59,7 +74,7 @@ CAUGHT_BY = {
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_an_intact_section_fits(seed: int) -> None:
-    found = table(toy(random_state=seed))
+    found = table(toy(seed))
     assert found.loc["verdict", "ok"]
     assert found.loc["verdict", "found"] == "image and spots fit"
     assert found.loc["shift", "value"] <= PITCH / 4
@@ -67,12 +82,17 @@ def test_an_intact_section_fits(seed: int) -> None:
     assert (found["ok"].fillna(True)).all()
 
 
+@cache
+def checked(fault: str) -> tuple[AnnData, pd.DataFrame]:
+    """Section with a planted fault, and what the check says."""
+    adata = toy(2)
+    return adata, table(moved(adata, faults(*size(adata), PITCH)[fault]))
+
+
 @pytest.mark.parametrize("fault", CAUGHT_BY)
 def test_a_planted_fault_is_caught_named_and_mended(fault: str) -> None:
-    adata = toy(random_state=2)
-    right = adata.obsm["spatial"].copy()
-    width, height = size(adata)
-    found = table(moved(adata, faults(width, height, PITCH)[fault]))
+    adata, found = checked(fault)
+    adata, right = adata.copy(), toy(2).obsm["spatial"]
     check, name = CAUGHT_BY[fault]
     assert found.loc[check, "ok"] == False  # noqa: E712
     assert found.loc["verdict", "ok"] == False  # noqa: E712
@@ -84,8 +104,7 @@ def test_a_planted_fault_is_caught_named_and_mended(fault: str) -> None:
 
 @pytest.mark.parametrize(("fault", "first"), [("large", "scale"), ("mirror", "orientation")])
 def test_no_advice_leads_away_from_what_comes_first(fault: str, first: str) -> None:
-    adata = toy(random_state=2)
-    found = table(moved(adata, faults(*size(adata), PITCH)[fault]))
+    adata, found = checked(fault)
     wrong = found[(found["ok"] == False).fillna(False)]  # noqa: E712
     assert {first, "verdict"} <= set(wrong.index)
     assert not wrong["advice"].str.contains("link_image|join counts").any()
@@ -138,7 +157,7 @@ def test_the_layout_of_array_indices_tells_the_array_whatever_the_scale(layout: 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_without_a_signal_nothing_is_claimed(seed: int) -> None:
-    adata = toy(plant=hs.datasets.Plant(signal=0), random_state=seed)
+    adata = hs.datasets.toy(n_spots=225, n_genes=200, plant=hs.datasets.Plant(signal=0), random_state=seed)
     found = table(adata)
     assert found.loc[["orientation", "scale", "shift", "verdict"], "ok"].isna().all()
     assert found.loc["verdict", "found"].startswith("cannot tell")
@@ -260,7 +279,7 @@ def test_fine_bins_are_pooled() -> None:
 
 @pytest.mark.parametrize("fault", [None, "shift", "mirror", "large"])
 def test_a_real_section_is_told_from_its_misregistered_copies(fault: str | None, data: Path) -> None:
-    adata = hs.datasets.her2st("C3")
+    adata = real("C3")
     if fault is not None:
         width, height = size(adata)
         pitch = 200 / adata.uns["spatial"]["C3"]["metadata"]["mpp"]
@@ -273,7 +292,7 @@ def test_a_real_section_is_told_from_its_misregistered_copies(fault: str | None,
 
 @pytest.mark.parametrize("factor", [0.5, 2])
 def test_a_grossly_wrong_scale_of_a_real_section_is_no_fit(factor: float, data: Path) -> None:
-    adata = hs.datasets.her2st("C2")
+    adata = real("C2")
     right = adata.uns["spatial"]["C2"]["metadata"]["mpp"]
     adata.uns["spatial"]["C2"]["metadata"]["mpp"] = right * factor
     found = table(adata)
