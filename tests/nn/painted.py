@@ -22,7 +22,7 @@ def painted(n: int, seed: int = 0) -> tuple[Pixels, dict[str, Tensor]]:
     overview = colours.repeat(CELL, axis=0).repeat(CELL, axis=1)
     at = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)[:n] + 2  # x, y
     patches = np.broadcast_to(colours[at[:, 1], at[:, 0]][:, None, None], (n, SIZE, SIZE, 3)).copy()
-    pixels = Pixels(patches, [overview], np.zeros(n, dtype=np.int64), at * float(CELL), "painted")
+    pixels = Pixels(patches, [overview], np.zeros(n, dtype=np.int64), (at * CELL).astype(np.float64), "painted")
     boxes = np.hstack([at * 100.0, np.full((n, 2), 100.0)])
     # Genes that say the colour, so that there is a link to be found.
     genes = patches[:, 0, 0] / 128 - 1 + 0.05 * rng.normal(size=(n, 3))

@@ -9,8 +9,9 @@ from .painted import CELL, SIZE, rows
 
 def test_patch_lies_in_the_cell_that_is_said_after_any_turn() -> None:
     served = rows(60, augment=True)
-    for epoch in range(3):
-        for asked in served.batches(30, 0, lambda epoch=epoch: epoch):
+    epochs = iter(range(3))
+    for _ in range(3):
+        for asked in served.batches(30, 0, lambda: next(epochs)):
             batch = served[asked]
             for patch, region, cell in zip(batch["patch"], batch["region"], batch["cell"].tolist(), strict=True):
                 y, x = (CELL * k for k in divmod(cell, 3))
@@ -32,7 +33,7 @@ def test_region_boxes_hold_the_patch_in_the_cell_before_the_turn() -> None:
 def test_cells_and_turns_follow_from_seed_epoch_and_row_alone() -> None:
     def drawn(seed: int, epoch: int | None, size: int) -> dict[int, tuple[int, int]]:
         given = None if epoch is None else (lambda: epoch)
-        found = {}
+        found: dict[int, tuple[int, int]] = {}
         for index, cells, turns in rows(40, augment=True).batches(size, seed, given):
             found |= dict(zip(index.tolist(), zip(cells.tolist(), turns.tolist(), strict=True), strict=True))
         return found

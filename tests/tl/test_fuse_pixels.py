@@ -138,7 +138,7 @@ def test_boxes_of_regions_are_those_that_were_encoded() -> None:
     unknown = region_boxes([adata], Keys.X_IMAGE.renamed("X_other"), Keys.LIBRARY_ID)
     np.testing.assert_allclose(unknown[:, 2:], 336, rtol=1e-4)
     centres = [box[:, :2] + box[:, 2:] / 2 for box in (found, unknown)]
-    np.testing.assert_allclose(*centres, rtol=1e-4)
+    np.testing.assert_allclose(centres[0], centres[1], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
