@@ -22,6 +22,7 @@ from ._text import INK, NORMAL, SMALL, TITLE, shortened
 
 _SIDE, _ROW = 2.4, 0.17  # inches: of a picture, and of a gene
 _TOP, _BOTTOM, _EDGE, _GAP = 0.72, 0.58, 0.1, 0.15
+_TICK = 0.25  # half of the last number of an axis
 _KEY, _KEY_TEXT, _NAMES = 0.09, 0.62, 1.25  # width of a colour bar, of its numbers, of the names of genes
 _BOLDEST = 0.9  # opacity of a square
 _PALE = 0.35  # white that the tile under a map is mixed with
@@ -63,7 +64,7 @@ def attribution(attribution: Attribution, *, n_genes: int = 15) -> Figure:
     genes = attribution.genes.iloc[:n_genes]
     tall, beside = max(_SIDE, _ROW * len(genes)), _SIDE + _GAP
     map_wide = beside + _KEY + _KEY_TEXT
-    width, height = _EDGE + beside + 2 * map_wide + _NAMES + _SIDE + _EDGE, _TOP + tall + _BOTTOM
+    width, height = _EDGE + beside + 2 * map_wide + _NAMES + _SIDE + _TICK + _EDGE, _TOP + tall + _BOTTOM
     figure = plt.figure(figsize=(width, height))
     try:
         lefts = _EDGE + beside + np.array([-beside, 0, map_wide, 2 * map_wide + _NAMES])

@@ -4,10 +4,7 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
-from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from .._attribution import METHODS, Attribution
@@ -21,12 +18,12 @@ from ..nn import Contrastive, Model
 from ..nn._redrawn import redrawn
 from ..nn.fusion._joint import Joint
 from ..nn.image._squares import Squares
-from ._attribute_genes import Genes, check_gene_model, genes_of
+from ._attribute_genes import check_gene_model, genes_of
 from ._attribute_image import Place, encoder_for, squares_of, tiles_slot
+from ._attribute_result import attribution
 from ._embed import check_encoder, slots_of
 from ._loaders import gather
 
-_ALIKE = 0.8  # rank correlation with the map of random weights
 _SAME = 1e-3  # by which a joint-space vector may differ from the one of the slot, in cosine
 
 
@@ -100,7 +97,7 @@ def attribute(
     Warns
     -----
     UserWarning
-        A map is like that of random weights (rank correlation beyond 0.8, of either sign); or vectors in ``obsm`` are
+        Numbers are like those of random weights (rank correlation of 16 or more beyond 0.8, of either sign); or vectors in ``obsm`` are
         not what their encoder makes of tile or counts now.
 
     References
@@ -144,7 +141,7 @@ def attribute(
         for one in (model, gene_model):
             if one is not None:
                 one.module.cpu()
-    return _attribution(place, cosine, method, squares, genes, found, random)
+    return attribution(place, cosine, method, squares, genes, found, random)
 
 
 def _check_section(adata: AnnData) -> None:
@@ -207,52 +204,3 @@ def _check_vector(joint: Joint, v: Tensor, squares: Squares, slot: Slot | None) 
             f"the joint space is {1 - off:.3f}; run hs.tl.encode_image(adata, ...) again"
         )
         warnings.warn(msg, UserWarning, stacklevel=3)
-
-
-def _attribution(
-    place: Place,
-    cosine: float,
-    method: str,
-    squares: Squares,
-    genes: Genes,
-    found: tuple[Tensor, Tensor],
-    random: tuple[Tensor, Tensor],
-) -> Attribution:
-    shape = (squares.n, squares.n)
-    pixels, pixels_random = (one[0].numpy().reshape(shape) for one in (found, random))
-    series = genes.series(found[1])
-    order = np.lexsort((series.index, -series.abs()))  # of equal size: by name, whatever the order of the genes
-    series = series.iloc[order]
-    series_random = genes.series(random[1]).iloc[order]
-    agreement = {"pixels": _agreement(pixels, pixels_random), "genes": _agreement(series, series_random)}
-    _warn_if_alike(agreement)
-    return Attribution(
-        place.spot,
-        place.section,
-        cosine,
-        method,
-        squares.tile,
-        pixels,
-        series,
-        pixels_random,
-        series_random,
-        agreement,
-    )
-
-
-def _agreement(found: NDArray[np.float64] | pd.Series, random: NDArray[np.float64] | pd.Series) -> float:
-    """Rank correlation; NaN where one is constant."""
-    a, b = np.ravel(found), np.ravel(random)
-    if min(len(a), len(b)) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(spearmanr(a, b).statistic)
-
-
-def _warn_if_alike(agreement: dict[str, float]) -> None:
-    alike = [f"{name} {value:.2f}" for name, value in agreement.items() if abs(value) > _ALIKE]
-    if alike:
-        msg = (
-            f"attribution is much like that of random weights (rank correlation of {', '.join(alike)}): it shows what "
-            "tile or genes are like rather than what the model learned; see whether another random_state says the same"
-        )
-        warnings.warn(msg, UserWarning, stacklevel=4)
