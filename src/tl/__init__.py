@@ -1,5 +1,7 @@
 """Learn and infer: encode, fuse, embed, find domains."""
 
+from .._attribution import Attribution
+from ._attribute import attribute
 from ._domains_gmm import domains_gmm
 from ._domains_leiden import domains_leiden
 from ._embed import embed
@@ -12,6 +14,8 @@ from ._pretrain_genes import pretrain_genes
 from ._retrieve import retrieve
 
 __all__ = [
+    "Attribution",
+    "attribute",
     "domains_gmm",
     "domains_leiden",
     "embed",

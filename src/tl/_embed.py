@@ -168,7 +168,7 @@ def _slots(
         wanted = modality in ("both", of)
         slots[name] = slot if wanted and (there or modality == of or named.get(name)) else None
         if slots[name] is not None and there and name != "tiles":
-            _check_encoder(adatas, model, name, slot)
+            check_encoder(adatas, model, name, slot)
     return slots
 
 
@@ -183,7 +183,7 @@ def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
         warnings.warn(msg, UserWarning, stacklevel=4)
 
 
-def _check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:
+def check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:
     trained, found = model.meta["encoders"][modality], made_by(adatas, slot)
     if trained and found and trained != found:
         fix = "Encode these sections with the encoder of training: its vectors mean something else."

@@ -145,16 +145,14 @@ def _order(boxes: Boxes) -> Rows:
 
 def _read(section: Section, boxes: Boxes, work: Work, finest: NDArray[np.float64] | None) -> Iterator[Indexed]:
     """Tiles of the encoder's size in batches of one size, in the order of the file."""
-    read = _read_as_fine(section.image, boxes, work.encoder.size, finest)
+    read = read_as_fine(section.image, boxes, work.encoder.size, finest)
     if work.stain is None:
         return rebatch(read, work.batch_size)
     recolour = recolouring(section.adata, section.name, work.stain)
     return rebatch(((index, recolour(batch)) for index, batch in read), work.batch_size)
 
 
-def _read_as_fine(
-    image: "SlideImage", boxes: Boxes, size: int, finest: NDArray[np.float64] | None
-) -> Iterator[Indexed]:
+def read_as_fine(image: "SlideImage", boxes: Boxes, size: int, finest: NDArray[np.float64] | None) -> Iterator[Indexed]:
     """Read boxes from the level of the pyramid that the finest box needs, though that one may be cached already.
 
     Else an interrupted run would go on with other pixels than it began with.

@@ -154,6 +154,21 @@ CALLS: dict[str, Call] = {
         per_spot=True,
     ),
     # tl
+    "tl.Attribution": Call(lambda a: m.fields_of(m.attributed()), returns="object"),
+    "tl.attribute": Call(
+        lambda a: {
+            "adata": a,
+            "model": m.fused(),
+            "spot": min(a.obs_names, default="none"),
+            "encoder": "stain_stats",
+            "gene_model": m.pca(),
+            "n_patches": 2,
+        },
+        ("counts", "image", "tiles", "vectors"),
+        "object",
+        "adata",
+        draws=True,
+    ),
     "tl.domains_gmm": Call(
         lambda a: {"adata": a, "n_domains": 3}, ("vectors",), section="adata", writes=True, draws=True, invariant=_sizes
     ),
@@ -229,6 +244,7 @@ CALLS: dict[str, Call] = {
     ),
     # pl
     "pl.alignment": Call(lambda a: {"adata": a}, ("positions", "image"), "figure", "adata"),
+    "pl.attribution": Call(lambda a: {"attribution": m.attributed()}, returns="figure"),
     "pl.history": Call(lambda a: {"model": m.fused()}, returns="figure"),
     "pl.panels": Call(
         lambda a: {"adata": a, "color": ["domain", "TOY0003"]}, (*DRAWN, "counts"), "figure", "adata", writes=True

@@ -87,6 +87,14 @@ def fused() -> Any:
     return hs.tl.fuse(one, config(), train=hs.nn.TrainConfig(**QUICK))
 
 
+@cache
+def attributed() -> Any:
+    """Attribution of a spot of the first section."""
+    one = section()
+    given = {"encoder": "stain_stats", "gene_model": pca(), "n_patches": 2}
+    return hs.tl.attribute(one, fused(), one.obs_names[0], **given)
+
+
 def config() -> Any:
     """A small fusion model."""
     return hs.nn.Contrastive(dim=8, hidden=16)

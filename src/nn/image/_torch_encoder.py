@@ -110,7 +110,7 @@ class TorchEncoder:
         checked = check_tiles(tiles)
         if not len(checked):
             return np.zeros((0, self.dim), dtype=np.float32)
-        return self._in_batches(checked, lambda pixels: self.body.vectors(pixels, self.setup.pooling))
+        return self._in_batches(checked, self.embed)
 
     def dense(self, tiles: Any) -> Vectors:
         """Patch tokens (n, size // patch, size // patch, d) after the final norm, row by row from the top."""
@@ -120,6 +120,15 @@ class TorchEncoder:
         if not len(checked):
             return np.zeros((0, side, side, self.body.width), dtype=np.float32)
         return self._in_batches(checked, self.body.dense)
+
+    def pixels(self, tiles: Tiles) -> Tensor:
+        """Input (n, 3, size, size) of the network: tiles resized and normalised, on its device."""
+        pixels = resize(to_device(tiles, self.device), self.size, self.setup.interpolation)
+        return normalize(pixels, self._mean, self._std)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Vectors (n, d) of such input; gradients pass."""
+        return self.body.vectors(pixels, self.setup.pooling)
 
     def _in_batches(self, tiles: Tiles, step: Callable[[Tensor], Tensor]) -> Vectors:
         parts: list[Vectors] = []
@@ -139,8 +148,7 @@ class TorchEncoder:
         """Encode a batch; None where the device has no room for it."""
         try:
             with arithmetic(self.setup.precision, self.device):
-                pixels = resize(to_device(tiles, self.device), self.size, self.setup.interpolation)
-                found: Vectors = step(normalize(pixels, self._mean, self._std)).cpu().numpy()
+                found: Vectors = step(self.pixels(tiles)).cpu().numpy()
                 return found
         except RuntimeError as error:  # torch.OutOfMemoryError is one
             if not out_of_memory(error):
