@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import torch
 
 from ..nn import Model
 from ..nn._data import Batch
@@ -19,7 +20,8 @@ def warn_of_collapse(model: Model, batch: Batch) -> None:
         return
     n = len(batch["section"])
     some = take(batch, np.arange(0, n, 1 + n // _MOST))
-    image, genes = (model.module.embed(some, name) for name in PAIR)
+    with torch.no_grad():
+        image, genes = (model.module.embed(some, name) for name in PAIR)
     near = overlap(some["boxes"], some["section"]) > getattr(model.config, "max_overlap", 1.0)
     share = float(near.fill_diagonal_(fill_value=False).sum()) / (len(near) * (len(near) - 1))
     said = collapse(image, genes, {name: some[name] for name in PAIR}, share)

@@ -47,6 +47,15 @@ def test_partners_in_new_spots_are_found(trained: ContrastiveModule) -> None:
     torch.testing.assert_close(image.norm(dim=1), torch.ones(200))
 
 
+def test_fused_vector_keeps_its_length_where_asked(trained: ContrastiveModule) -> None:
+    test, _ = planted(50, seed=2)
+    whole = _module(Contrastive(unit_length=False))
+    whole.load_state_dict(trained.state_dict())
+    found, unit = whole.embed(test, "both"), trained.embed(test, "both")
+    assert found.norm(dim=1).std() > 0.1
+    torch.testing.assert_close(torch.nn.functional.normalize(found, dim=1), unit)
+
+
 def test_shuffled_pairs_teach_nothing() -> None:
     train, _ = planted(300)
     train["genes"] = train["genes"][torch.randperm(300, generator=torch.Generator().manual_seed(0))]

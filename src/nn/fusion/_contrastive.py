@@ -58,6 +58,9 @@ class Contrastive:
         Weight of the image in the fused vector, from 0 (genes alone) to 1 (image alone).
     n_whiten
         Most components of each modality in the fused vector.
+    unit_length
+        Whether fused vectors have length one, so that only their direction counts; False keeps how far a spot is from the
+        usual one, which may tell regions apart where few spots differ much from the rest.
     max_overlap
         Spots of one section whose patches (or regions, where these are compared) overlap by more than this share are no
         negatives of each other: they show the same tissue.
@@ -113,6 +116,7 @@ class Contrastive:
     temperature: float = 0.07
     image_weight: float = 0.5
     n_whiten: int = 32
+    unit_length: bool = True
     max_overlap: float = 0.1
     gather_negatives: bool = True
     encoder: str = "kaiko_s16"
@@ -139,7 +143,7 @@ class Contrastive:
         weight = self.private_weight
         alone = is_number(weight, 0) and (self.mode == "pixels" or not weight)
         check("Contrastive.private_weight", weight, alone, "0 or more; 0 with mode='cached', which trains no trunk")
-        for name in ("gather_negatives", "pretrained", "augment"):
+        for name in ("unit_length", "gather_negatives", "pretrained", "augment"):
             value = getattr(self, name)
             check(f"Contrastive.{name}", value, isinstance(value, bool), "True or False")
         named = isinstance(self.encoder, str) and bool(self.encoder)
@@ -253,13 +257,14 @@ class ContrastiveModule(nn.Module):
 
     @torch.no_grad()
     def embed(self, batch: Batch, modality: str) -> Tensor:
-        """Vectors of length one: ``"both"``, or ``"image"`` or ``"genes"`` in the joint space."""
+        """Vectors of ``"both"``; or, of length one, of ``"image"`` or ``"genes"`` in the joint space."""
         if modality != "both":
             return self._branches()[modality](batch[modality])
         joint, w = {name: branch(batch[name]) for name, branch in self._branches().items()}, self.config.image_weight
         image = self.image.filled(batch[IMAGE], batch["image_valid"], joint[GENES])
         genes = self.genes.filled(batch[GENES], batch["genes_valid"], joint[IMAGE])
-        return F.normalize(torch.cat([math.sqrt(w) * image, math.sqrt(1 - w) * genes], dim=-1), dim=-1)
+        both = torch.cat([math.sqrt(w) * image, math.sqrt(1 - w) * genes], dim=-1)
+        return F.normalize(both, dim=-1) if self.config.unit_length else both
 
 
 class _Joined(nn.Module):

@@ -128,7 +128,7 @@ class PixelContrastive(nn.Module):
         self.pairs.finish(batch)
 
     def embed(self, batch: Batch, modality: str) -> Tensor:
-        """Vectors of length one, of the trunk's vectors under ``image`` and those of ``genes``."""
+        """Make the vectors of a modality, of the trunk's vectors under ``image`` and those of ``genes``."""
         return self.pairs.embed(batch, modality)
 
     def encoder(self, device: str | None = None, precision: str | None = None) -> TorchEncoder:
