@@ -9,7 +9,7 @@ tiles dealt out anew within the training section; chance is .025.
 
 The fused vector is ahead of either modality and of the joint space, which keeps what both share and here is hardly anything: the
 image's domains are one half of the truth and the genes' the other. Spots do not cluster by what is missing; their domains are then
-found as badly as with one modality alone, for half of the truth is not there.
+found no better than with one modality alone, for half of the truth is not there.
 """
 
 import warnings

@@ -27,6 +27,7 @@ NAMES = (
     "alignment_toy",
     "alignment_losses",
     "alignment_pairs",
+    "alignment_profile",
     "token_ranks",
     "registration",
     "planted_truth",

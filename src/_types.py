@@ -95,4 +95,5 @@ def words(hint: Any) -> str:
         return {"tuple": f"{len(inside)} values", "ndarray": "an array", "Mapping": "a dictionary"}.get(
             origin.__name__, f"a {origin.__name__.lower()}"
         )
-    return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")
+    name = str(getattr(hint, "__name__", hint))
+    return _WORDS.get(hint, f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}")

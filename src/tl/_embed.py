@@ -133,6 +133,7 @@ def _read(
     device: str | None,
 ) -> Batch:
     """Read what a modality needs: vectors from their slots, and what a model sees for itself from the image."""
+    _check_named(model, named)
     slots = _slots(adatas, model, named, modality)
     tiles = slots.pop("tiles", None)
     if modality == "both":
@@ -147,6 +148,15 @@ def _read(
             x, ok = vectors_of_tiles(adatas, model, tiles, library_key=library_key, device=device)
         batch["image"], batch["image_valid"] = torch.from_numpy(x), torch.from_numpy(ok)
     return batch
+
+
+def _check_named(model: Model, named: Mapping[str, str | None]) -> None:
+    """Refuse the name of a slot that a model does not read."""
+    for name, option in (("image", "image_rep"), ("genes", "gene_rep"), ("tiles", "tiles_key")):
+        if named.get(name) is not None and name not in slots_of(model):
+            reads = "tiles" if name == "image" else "vectors"
+            found = f"{named[name]!r} for a model that reads {reads}"
+            raise OptionError(option, found=found, expected="None", fix="Leave it out.")
 
 
 def slots_of(model: Model) -> dict[str, Slot]:
@@ -179,7 +189,8 @@ def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
         fix = "Run hs.tl.encode_image(...) or hs.tl.encode_genes(...) first."
         raise MissingError("obsm", found=found, expected="at least one of them", fix=fix)
     if lacking:
-        msg = f"{', '.join(lacking)}: no vectors in obsm; that half of {Keys.X_FUSED!s} is predicted for all spots"
+        what = "tiles" if lacking == ["image"] and "tiles" in model.meta else "vectors"
+        msg = f"{', '.join(lacking)}: no {what} in obsm; that half of {Keys.X_FUSED!s} is predicted for all spots"
         warnings.warn(msg, UserWarning, stacklevel=4)
 
 
@@ -198,11 +209,13 @@ def write_vectors(
     outputs: dict[Slot, Any] = {}
     for name, slot in {"both": key, **{m: _JOINT[m].renamed(f"{key}_{m}") for m in _JOINT}}.items():
         ok = _valid(batch, name)
-        if modality in ("both", name) and (name == "both" or ok.any() or modality == name):
+        # What another model wrote must not stay beside what this one writes.
+        stale = any(has(one, slot) for one in adatas)
+        if modality in ("both", name) and (name == "both" or ok.any() or stale or modality == name):
             outputs[slot] = np.where(ok[:, None], _run(model, batch, name, device), np.float32(0))
             outputs[valid(slot)] = ok
     params = {"model": model.config, "modality": modality}
-    inputs = list(slots_of(model).values())
+    inputs = [slot for name, slot in slots_of(model).items() if all(has(one, slot) for one in adatas)]
     hashes = {"model": model.sha256}
     split = {slot: parts(adatas, value) for slot, value in outputs.items()}
     for k, one in enumerate(adatas):

@@ -90,7 +90,7 @@ def fuse(
     check_types(fuse, locals())
     sections, train = each(adatas), TrainConfig() if train is None else train
     reads = _reads(config)
-    check_region_rep(config, region_rep)
+    check_region_rep(config, sections, region_rep)
     slots = {
         "image": Keys.X_IMAGE.renamed(image_rep),
         "genes": Keys.X_GENES.renamed(gene_rep),

@@ -19,6 +19,7 @@ from ._loaders import region_boxes, take
 from ._pixels import pixels_of
 
 _AT_ONCE = 64  # tiles
+_HOW = "Run hs.pp.tile(adata, context=(1, 3)) and hs.tl.encode_image(adata, ..., tiles_key=('tiles', 'tiles_x3'))"
 
 
 class Vectors:
@@ -109,18 +110,21 @@ def regions(config: Any, batch: Batch, adatas: Sequence[AnnData], slot: Slot | N
     if slot is not None:
         batch["region_boxes"] = torch.from_numpy(region_boxes(adatas, slot, library_key))
     elif getattr(config, "asks_for_regions", False) and not config.reads_pixels:
-        fix = (
-            "Run hs.pp.tile(adata, context=(1, 3)) and hs.tl.encode_image(adata, ..., tiles_key=('tiles', 'tiles_x3')), "
-            "then pass region_rep='X_image_x3'."
-        )
+        fix = f"{_HOW}, then pass region_rep='X_image_x3'."
         raise MissingError(
             "region_rep", found=f"None for losses={config.losses}", expected="a slot of region vectors", fix=fix
         )
 
 
-def check_region_rep(config: Any, region_rep: str | None) -> None:
-    """Refuse vectors of regions for a model that does not read any."""
-    if region_rep is None or (hasattr(config, "asks_for_regions") and not config.reads_pixels):
+def check_region_rep(config: Any, adatas: Sequence[AnnData], region_rep: str | None) -> None:
+    """Refuse vectors of regions that are not there, or for a model that does not read any."""
+    if region_rep is None:
+        return
+    if hasattr(config, "asks_for_regions") and not config.reads_pixels:
+        lacking = [one for one in adatas if region_rep not in one.obsm]
+        if lacking:
+            found = f"only {sorted(map(str, lacking[0].obsm))}"
+            raise MissingError(f"obsm[{region_rep!r}]", found=found, expected="vectors of regions", fix=f"{_HOW}.")
         return
     said = "pixels, which regions are cut from" if getattr(config, "reads_pixels", False) else type(config).__name__
     fix = "Leave it out."

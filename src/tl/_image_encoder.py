@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from .._checks import check
 from .._errors import OptionError
+from ..nn import Model
 
 _OWN = ("name", "size", "mpp", "sha256", "__call__")
 
@@ -14,8 +16,8 @@ def encoder_of(encoder: Any, *, pooling: str | None, device: str | None, precisi
         "device": device,
         "precision": precision,
     }
-    if hasattr(getattr(encoder, "module", None), "encoder"):  # a model that learned from pixels
-        loaded = encoder.module.encoder(device, precision)
+    if isinstance(encoder, Model):
+        loaded = _of_model(encoder, pooling, device, precision)
     elif isinstance(encoder, (str, type)) or not all(hasattr(encoder, name) for name in _OWN):
         from ..nn.image import load_encoder
 
@@ -26,6 +28,19 @@ def encoder_of(encoder: Any, *, pooling: str | None, device: str | None, precisi
         fix = "Leave pooling= out, or take a vision transformer."
         raise OptionError("pooling", found=f"'dense' for {loaded.name}", expected="a model with patch tokens", fix=fix)
     return loaded
+
+
+def _of_model(model: Model, pooling: str | None, device: str | None, precision: str | None) -> Any:
+    """Take the encoder that a model trained."""
+    if not hasattr(model.module, "encoder"):
+        fix = "Name an encoder of hs.nn.encoders(), or a model of hs.nn.Contrastive(mode='pixels')."
+        expected = "a model that learned from pixels"
+        raise OptionError("encoder", found=f"a model of {model.name} on vectors", expected=expected, fix=fix)
+    if pooling is not None:
+        fix = "Leave it out: the model has one vector a tile, that it was trained with."
+        raise OptionError("pooling", found=f"{pooling!r} for a trained model", expected="None", fix=fix)
+    check("precision", precision, precision in (None, "32", "bf16"), "'32', 'bf16' or None")
+    return model.module.encoder(device, precision)
 
 
 def _unchanged(encoder: Any, options: dict[str, Any]) -> Any:

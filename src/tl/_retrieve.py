@@ -17,7 +17,7 @@ from .._record import AnnDatas, each
 from .._sections import sections
 from .._types import check_types, fits
 from ..nn import Model
-from ._embed import joint_vectors
+from ._embed import joint_vectors, slots_of
 from ._loaders import parts
 from ._nearest import nearest
 
@@ -181,7 +181,7 @@ def _rows_of(query: Any, spots: pd.DataFrame) -> NDArray[np.intp]:
         raise MissingError("query", found=_said(unknown), expected=some, fix="Pass names of adata.obs_names.")
     twice = [*held[held.duplicated()]]
     if twice:
-        fix = "Pass the section that holds it as query=, or make the names of all sections unique."
+        fix = "Make the names unique (adata.obs_names_make_unique()), or pass the section that holds it as query=."
         raise OptionError("query", found=f"{_said(twice)} in several sections", expected="one spot a name", fix=fix)
     if len(set(names)) < len(names):
         raise OptionError("query", found="a name twice", expected="each name once", fix="Leave the others out.")
@@ -201,7 +201,8 @@ def _said(names: Sequence[str]) -> str:
 
 
 def _field(model: Model, modality: str, reps: Mapping[str, str | None]) -> str:
-    return f"{Keys.X_FUSED.where}[{str(reps[modality] or model.meta['slots'][modality])!r}]"
+    slots = slots_of(model)
+    return f"{Keys.X_FUSED.where}[{str(reps[modality] or slots.get(modality, slots.get('tiles')))!r}]"
 
 
 def _table(asked: _Asked, spots: pd.DataFrame, rows: NDArray[np.intp], cosine: NDArray[np.float64]) -> pd.DataFrame:

@@ -126,6 +126,18 @@ def test_both_with_one_slot_predicts_the_other_half_and_says_so(adata: AnnData, 
     assert (np.linalg.norm(new.obsm[Keys.X_FUSED][:, -width:], axis=1) > 0.3).all()
 
 
+def test_vectors_of_an_earlier_model_do_not_stay_beside_new_ones(adata: AnnData, quick: TrainConfig) -> None:
+    first, second = (hs.tl.fuse(adata.copy(), Contrastive(dim=dim), train=quick) for dim in (16, 8))
+    new = section(100, seed=2)
+    hs.tl.embed(new, first)
+    del new.obsm[Keys.X_GENES]
+    with pytest.warns(UserWarning, match="genes: no vectors"):
+        hs.tl.embed(new, second)
+    assert new.obsm[Keys.X_FUSED_GENES].shape == (100, 8)
+    assert not new.obs[valid(Keys.X_FUSED_GENES)].any()
+    assert new.uns[Keys.RECORD]["obsm.X_fused"]["inputs"] == ["obsm.X_image"]
+
+
 def test_encoder_other_than_in_training_is_refused(adata: AnnData, quick: TrainConfig) -> None:
     def mark(one: AnnData, sha: str) -> None:
         one.uns[Keys.RECORD] = {"obsm.X_genes": {"hashes": {"encoder": sha}}}

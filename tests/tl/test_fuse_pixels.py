@@ -84,6 +84,38 @@ def test_trained_network_encodes_tiles_like_any_encoder(fused: tuple[AnnData, Mo
     assert found.uns[Keys.RECORD]["obsm.X_own"]["hashes"]["encoder"] == model.module.encoder("cpu").sha256
 
 
+def test_tissue_is_searched_both_ways_by_a_model_from_pixels(fused: tuple[AnnData, Model]) -> None:
+    adata, model = fused
+    names = list(adata.obs_names[:3])
+    vectors = {way: adata.obsm[f"X_fused_{way}"] for way in ("image", "genes")}
+    for way, other in (("image", "genes"), ("genes", "image")):
+        found = hs.tl.retrieve(adata, names, model, modality=way, k=5)
+        best = adata.obs_names[(vectors[way][:3] @ vectors[other].T).argmax(axis=1)]
+        assert found["match"][found["rank"] == 1].tolist() == best.tolist()
+    slide = adata[:4].copy()
+    del slide.obsm[Keys.X_GENES]
+    assert len(hs.tl.retrieve(adata, slide, model, k=2)) == 8
+    for call in (
+        lambda: hs.tl.retrieve(adata, names, model, image_rep="junk"),
+        lambda: hs.tl.embed(adata, model, image_rep="junk"),
+    ):
+        with pytest.raises(OptionError, match="image_rep: found 'junk' for a model that reads tiles"):
+            call()
+
+
+def test_trained_network_takes_no_pooling_and_a_model_of_vectors_is_none(fused: tuple[AnnData, Model]) -> None:
+    adata, model = fused
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"pooling": "cls+mean"}, "pooling: found"),
+        ({"precision": "fp8"}, "precision: found"),
+    ]
+    for options, says in cases:
+        with pytest.raises(OptionError, match=says):
+            hs.tl.encode_image(adata, model, **options)
+    with pytest.raises(OptionError, match="a model of PCA on vectors; expected a model that learned from pixels"):
+        hs.tl.encode_image(adata, hs.tl.fit_pca(adata, n_comps=4))
+
+
 def test_spots_off_the_image_and_without_genes_do_not_train(tmp_path: Path) -> None:
     adata = _section()
     adata.obsm[Keys.TILES][3] += 1e6
@@ -113,6 +145,22 @@ def test_pixels_are_those_of_the_image_at_the_places_of_the_regions() -> None:
             assert np.abs(pixels.region(row, cell) - expected).mean() < 6
             tile = next(iter(image.read_tiles(boxes[[row]], 48)))[1][0]
             np.testing.assert_array_equal(pixels.patches[row], tile)
+
+
+def test_pixels_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from histoscribe.io import SlideImage
+
+    passes = []
+    real = SlideImage.read_tiles
+
+    def counted(self: Any, *args: Any) -> Any:
+        passes.append(self.source)
+        return real(self, *args)
+
+    adata = _section()
+    monkeypatch.setattr(SlideImage, "read_tiles", counted)
+    hs.tl.fuse(adata, _config(), train=QUICK)
+    assert len(passes) == 1
 
 
 def test_vectors_of_regions_are_a_third_input_of_cached_vectors() -> None:
@@ -147,6 +195,9 @@ def test_boxes_of_regions_are_those_that_were_encoded() -> None:
         ({"region_rep": "X_image_x3"}, _config(), OptionError, "region_rep: found 'X_image_x3' for pixels"),
         ({"tiles_key": "boxes"}, _config(), MissingError, r"obsm\['boxes'\]"),
         ({}, _config(encoder="stain_stats", pretrained=True), OptionError, "an encoder with weights"),
+        ({}, _config(encoder="kaiko_s16"), OptionError, "need a name of timm, such as encoder="),
+        ({}, _config(encoder_options={"imgsize": 48}), OptionError, r"encoder_options: found .*imgsize"),
+        ({"region_rep": "X_image_x5"}, Contrastive(), MissingError, r"obsm\['X_image_x5'\].*context=\(1, 3\)"),
         ({}, Contrastive(losses=("region_spot",)), MissingError, "region_rep: found None.*X_image_x3"),
     ],
 )

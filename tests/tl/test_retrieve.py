@@ -211,7 +211,7 @@ def test_bad_input_is_named(new: AnnData, model: Model, query: Any, options: Any
 def test_names_that_stand_for_several_spots_are_refused(new: AnnData, model: Model) -> None:
     other = section(100, seed=6, name="S8")
     other.obs_names = new.obs_names
-    with pytest.raises(OptionError, match=r"query: found 'S9_1' in several sections.*Pass the section that holds it"):
+    with pytest.raises(OptionError, match=r"query: found 'S9_1' in several sections.*pass the section that holds it"):
         retrieve([new, other], "S9_1", model)
     found = retrieve([new, other], other, model, k=200)
     assert (found[found["partner"]]["section"] == "S8").all()

@@ -27,11 +27,16 @@ def load_network(name: str, *, pretrained: bool, options: Mapping[str, Any], ran
         import timm
 
         if not timm.is_model(name.split(".")[0]):
-            fix = "Name one of timm.list_models('vit*'), or leave pretrained=False out."
+            fix = "Random weights need a name of timm, such as encoder='vit_tiny_patch16_224'; see timm.list_models('vit*')."
             raise OptionError("Contrastive.encoder", found=repr(name), expected="a timm name", fix=fix)
         check_options(options, "Contrastive.encoder_options")
-        with seeded(random_state):
-            network = timm.create_model(name, pretrained=False, num_classes=0, **resolved(options))
+        try:
+            with seeded(random_state):
+                network = timm.create_model(name, pretrained=False, num_classes=0, **resolved(options))
+        except (TypeError, AssertionError) as error:
+            fix = "Pass what timm.create_model takes for it."
+            expected = f"options of {name}"
+            raise OptionError("Contrastive.encoder_options", found=str(error), expected=expected, fix=fix) from error
         encoder: Any = load_encoder(network, device="cpu", precision="32")
         encoder.setup.built.update(architecture=name, options=dict(options))
     elif known(name) is not None and known(name) not in rows():
