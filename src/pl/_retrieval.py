@@ -97,7 +97,13 @@ def retrieval(
     several = len({name for one in adatas for name in sections(one, library_key)}) > 1
     draws: dict[Place, Draw] = {}
     for i, (query, own) in enumerate(rows.items()):
-        draws[i, 0] = partial(_draw_query, pixels=_of(pixels, of_queries[query]), spot=query, several=several)
+        draws[i, 0] = partial(
+            _draw_query,
+            pixels=_of(pixels, of_queries[query]),
+            spot=query,
+            several=several,
+            by=found.attrs.get("modality"),
+        )
         for k, match in enumerate(own.to_dict("records")):
             seen = _of(pixels, of_matches[match["match"], match["section"]])
             draws[i, k + 1] = partial(_draw_match, pixels=seen, match=match, first=k == 0, several=several)
@@ -142,10 +148,10 @@ def _of(pixels: Mapping[Tile, NDArray], tile: Tile | None) -> NDArray | None:
     return None if tile is None else pixels[tile]
 
 
-def _draw_query(ax: Axes, size: Size, *, pixels: NDArray | None, spot: _Spot, several: bool) -> None:
+def _draw_query(ax: Axes, size: Size, *, pixels: NDArray | None, spot: _Spot, several: bool, by: str | None) -> None:
     draw_tile(ax, size, pixels=pixels, color=INK, width=_OTHER[1])
     name_row(ax, "\n".join(wrapped(name, NORMAL, NAME, LINES) for name in (spot if several else spot[:1])))
-    _write_above(ax, ["query"])
+    _write_above(ax, ["query" if by is None else f"query, by its {by}"])
     ax.text(1.13, 0.5, "→", size=TITLE, color=INK, ha="center", va="center", transform=ax.transAxes)
 
 

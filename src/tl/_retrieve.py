@@ -72,7 +72,7 @@ def retrieve(
     A row for each query and rank, in the order of the queries: ``query`` and ``query_section``; ``rank``, from 1;
     ``match`` and ``section``, which together say the spot that was found; ``cosine``, to six decimals, where equal ones
     come in the order of ``adata``; and ``partner``, whether the match is the query itself. That is known of names, and
-    of an AnnData that is searched and queried by; it is False for any other.
+    of an AnnData that is searched and queried by; it is False for any other. ``attrs["modality"]`` is that of the query.
 
     Raises
     ------
@@ -107,7 +107,9 @@ def retrieve(
         fix = f"Search spots that have {target}, or choose another target=."
         raise MissingError(_field(model, target, reps), found="no result in any row", expected="some", fix=fix)
     rows, cosine = nearest(x[asked.rows], vectors[ok], k)
-    return _table(asked, spots, np.flatnonzero(ok)[rows], cosine)
+    table = _table(asked, spots, np.flatnonzero(ok)[rows], cosine)
+    table.attrs["modality"] = modality  # a picture of it says by what was asked
+    return table
 
 
 @dataclass(frozen=True)
