@@ -5,6 +5,9 @@ and genes to image, ± SD over three seeds. *Cached*: vectors of `stain_stats` f
 three blocks that starts from random weights. Chance is 10 of the number of spots. Placing: share of the patches of C6 that are put in
 the right ninth of their region (chance .11). A few hundred spots of one patient can tell a loss that carries the others from one
 that does nothing; differences within the SD are none.
+
+Patch and spot is the loss that counts: without it recall falls by a fifth to a third on C6. The others make no pair easier
+to find here; patch to region costs a little. Placing is learned by its own loss alone (.42 of C6's patches after 15 epochs, .21 without).
 """
 
 import warnings

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,21 @@ class Model:
         return load(pull(named(str(name), revision, token)))
 
     def _described(self) -> dict[str, Any]:
-        return {"class": self.name, "options": asdict(self.config), "meta": self.meta}
+        return {"class": self.name, "options": _options(self.config), "meta": self.meta}
+
+
+def _options(config: Any) -> dict[str, Any]:
+    """List options; those that came later are left out at their default, so that a model keeps the hash it had before."""
+    held = asdict(config)
+    return {f.name: held[f.name] for f in fields(config) if not _later(f) or held[f.name] != _default(f)}
+
+
+def _later(option: Any) -> bool:
+    return bool(option.metadata.get("later"))
+
+
+def _default(option: Any) -> Any:
+    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 def load(path: str | Path) -> Model:
@@ -213,9 +227,8 @@ def _config(path: Path, held: Mapping[str, Any]) -> Any:
         found = f"no {off}, or of another type"
         raise FileError(str(path), found=found, expected="what Model.save wrote", fix="Save it again.")
     kind, options = MODELS[held["class"]], held["options"]
-    known = {f.name for f in fields(kind)}
-    if set(options) != known:
-        off = sorted(set(options) ^ known)
+    known, later = {f.name for f in fields(kind)}, {f.name for f in fields(kind) if _later(f)}
+    if off := sorted((set(options) | later) ^ known):
         fix = f"It was written by histoscribe {held.get('version')}."
         raise FileError(str(path), found=f"options {off} that do not fit", expected=f"those of {kind}", fix=fix)
     return kind(**options)

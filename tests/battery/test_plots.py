@@ -14,7 +14,9 @@ from .call import Call
 
 def _alive() -> int:
     gc.collect()
-    return sum(isinstance(one, Figure) for one in gc.get_objects())
+    return sum(
+        issubclass(type(one), Figure) for one in gc.get_objects()
+    )  # isinstance asks weak proxies, also dead ones
 
 
 @applied("figures", lambda call: call.returns == "figure")

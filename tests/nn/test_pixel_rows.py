@@ -9,9 +9,9 @@ from .painted import CELL, SIZE, rows
 
 def test_patch_lies_in_the_cell_that_is_said_after_any_turn() -> None:
     served = rows(60, augment=True)
-    epochs = iter(range(3))
-    for _ in range(3):
-        for asked in served.batches(30, 0, lambda: next(epochs)):
+    epoch = [0]
+    for epoch[0] in range(3):
+        for asked in served.batches(30, 0, lambda: epoch[0]):
             batch = served[asked]
             for patch, region, cell in zip(batch["patch"], batch["region"], batch["cell"].tolist(), strict=True):
                 y, x = (CELL * k for k in divmod(cell, 3))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..._checks import check, is_count, is_number
+from .._config import LATER
 from .._data import Batch
 from ..layers import Ridge, Standardise, Whiten, info_nce, overlap
 
@@ -108,26 +109,26 @@ class Contrastive:
 
     reads: ClassVar = (IMAGE, GENES)
 
-    mode: str = "cached"
-    losses: tuple[str, ...] | None = None
+    mode: str = field(default="cached", metadata=LATER)
+    losses: tuple[str, ...] | None = field(default=None, metadata=LATER)
     dim: int = 128
     hidden: int = 256
     dropout: float = 0.1
     temperature: float = 0.07
     image_weight: float = 0.5
     n_whiten: int = 32
-    unit_length: bool = True
+    unit_length: bool = field(default=True, metadata=LATER)
     max_overlap: float = 0.1
-    gather_negatives: bool = True
-    encoder: str = "kaiko_s16"
-    encoder_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    pretrained: bool = True
-    trunk: str = "frozen"
-    trunk_rate: float = 0.1
-    layer_decay: float = 0.75
-    lora_rank: int = 8
-    private_weight: float = 0.0
-    augment: bool = True
+    gather_negatives: bool = field(default=True, metadata=LATER)
+    encoder: str = field(default="kaiko_s16", metadata=LATER)
+    encoder_options: Mapping[str, Any] = field(default_factory=dict, hash=False, metadata=LATER)
+    pretrained: bool = field(default=True, metadata=LATER)
+    trunk: str = field(default="frozen", metadata=LATER)
+    trunk_rate: float = field(default=0.1, metadata=LATER)
+    layer_decay: float = field(default=0.75, metadata=LATER)
+    lora_rank: int = field(default=8, metadata=LATER)
+    private_weight: float = field(default=0.0, metadata=LATER)
+    augment: bool = field(default=True, metadata=LATER)
 
     def __post_init__(self) -> None:
         check("Contrastive.mode", self.mode, self.mode in MODES, f"one of {MODES}")
