@@ -97,3 +97,9 @@ def recalls(image: np.ndarray, genes: np.ndarray) -> dict[str, float]:
     """Recall at 1 and 10, both ways."""
     ways = {"image to genes": (image, genes), "genes to image": (genes, image)}
     return {f"R@{k}, {way}": hs.metrics.recall_at_k(a, b, k) for k in (1, 10) for way, (a, b) in ways.items()}
+
+
+def mean_recall(adata: AnnData, model: hs.nn.Model) -> float:
+    """Recall at 10, mean of both ways."""
+    image, genes = pairs(adata, model)
+    return float(np.mean([hs.metrics.recall_at_k(a, b, 10) for a, b in ((image, genes), (genes, image))]))

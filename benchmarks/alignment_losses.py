@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
-from _alignment import C, cached, components, encoded, from_pixels, her2st, pairs
+from _alignment import C, cached, components, encoded, from_pixels, her2st, mean_recall
 from anndata import AnnData
 from torch.nn import functional as F
 
@@ -23,11 +23,6 @@ import histoscribe as hs
 from histoscribe.nn.fusion._contrastive import LOSSES
 
 SEEDS = range(3)
-
-
-def _recall(adata: AnnData, model: hs.nn.Model) -> float:
-    image, genes = pairs(adata, model)
-    return float(np.mean([hs.metrics.recall_at_k(a, b, 10) for a, b in ((image, genes), (genes, image))]))
 
 
 @torch.no_grad()
@@ -55,13 +50,10 @@ def placed(adata: AnnData, model: hs.nn.Model) -> float:
 def _line(name: str, models: list[hs.nn.Model], tests: list[AnnData], *, pixels: bool) -> dict[str, str]:
     line = {"losses": name}
     for test in tests:
-        found = [_recall(test, model) for model in models]
+        found = [mean_recall(test, model) for model in models]
         line[str(test.obs["library_id"].iloc[0])] = f"{np.mean(found):.3f} ± {np.std(found):.3f}"
     if pixels:
-        regions = [model for model in models if model.config.losses != ("patch_spot",)]
-        line["placing"] = " ".join(
-            f"{np.mean([placed(tests[0], model) for model in regions]):.2f}" for _ in regions[:1]
-        )
+        line["placing"] = f"{np.mean([placed(tests[0], model) for model in models]):.2f}"
     return line
 
 

@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from _alignment import C, cached, encoded, her2st, pairs
+from _alignment import C, cached, encoded, her2st, mean_recall
 from _recipe import BATCH, N_TOKENS, SECTIONS
 from _representations import section, variable_genes
 from anndata import AnnData
@@ -39,11 +39,6 @@ def _encoder(unpaired: list[AnnData], *, epochs: int, start: str) -> hs.nn.Model
 def _few(adatas: list[AnnData], share: float, seed: int) -> list[AnnData]:
     rng = np.random.default_rng(seed)
     return [one[np.sort(rng.permutation(one.n_obs)[: max(3, round(share * one.n_obs))])].copy() for one in adatas]
-
-
-def _recall(adata: AnnData, model: hs.nn.Model) -> float:
-    image, genes = pairs(adata, model)
-    return float(np.mean([hs.metrics.recall_at_k(a, b, 10) for a, b in ((image, genes), (genes, image))]))
 
 
 def measure() -> pd.DataFrame | None:
@@ -86,5 +81,5 @@ def _scores(
                 [*some, *tests], model or hs.tl.fit_pca(some, n_comps=min(50, sum(one.n_obs for one in some) - 1))
             )
             fused = cached(some, "X_stain", region=False, seed=seed)
-            lines += [(name, share, section(test), _recall(test, fused)) for test in tests]
+            lines += [(name, share, section(test), mean_recall(test, fused)) for test in tests]
     return lines

@@ -9,7 +9,12 @@ from .._data import Batch
 
 
 class FusionModule(Protocol):
-    """A module that training and embedding know how to use."""
+    """A module that training and embedding know how to use.
+
+    One that also has ``complete(batch)`` (the rows it can use), ``joint(batch)`` (vectors by modality) and
+    ``losses(joint, batch)`` is watched while it trains: how well pairs find each other goes into the history. One with
+    ``rates()`` (parameter → share of the learning rate) trains parts more slowly.
+    """
 
     def start(self, batch: Batch) -> None:
         """Fit the statistics of the inputs, before training."""
