@@ -60,7 +60,8 @@ def test_names_that_hang_and_dead_proxies_make_nobody_wait(kind: str, tmp_path: 
 def test_the_readme_runs_as_printed_but_for_weights(data: Path, tmp_path: Path) -> None:
     done = _ran(["-m", "tests.readme_code"], tmp_path, HF_HOME=str(tmp_path / "hub"))
     left = done.out.splitlines()
-    assert len(left) == 1
+    assert len(left) == 2  # two networks are named
+    assert left[1].startswith("model = hs.tl.fuse(adata, hs.nn.Contrastive(mode='pixels', encoder='kaiko_s16'")
     assert re.match(r"hs\.tl\.encode_image\(adata, 'h_optimus_0', .*hf download bioptimus/H-optimus-0", left[0])
 
 
