@@ -8,9 +8,8 @@ from typing import Any
 from .._checks import check, is_count, is_number
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours → Lightning's
-LATER = {
-    "later": True
-}  # an option that models of this format had not from the start: without it a file means the default
+# An option that models of this format had not from the start: a file without it means the default.
+LATER = {"later": True}
 NOT_RECORDED = {"recorded": False}  # what results do not depend on, and what may name a user's folders
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 

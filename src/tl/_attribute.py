@@ -97,8 +97,8 @@ def attribute(
     Warns
     -----
     UserWarning
-        Numbers are like those of random weights (rank correlation of 16 or more beyond 0.8, of either sign); or vectors in ``obsm`` are
-        not what their encoder makes of tile or counts now.
+        Sixteen numbers or more are like those of random weights (rank correlation beyond 0.8, of either sign); or vectors
+        in ``obsm`` are not what their encoder makes of tile or counts now.
 
     References
     ----------

@@ -20,6 +20,7 @@ from .._vocabulary import PAD, Vocabulary
 from ..nn import PCA, GeneEncoder, Model
 from ..nn._device import choose_device
 from ..nn.fusion._gene_parts import LinearParts, TokenParts
+from ..nn.fusion._joint import pairs_of
 from ._attribute_image import Place
 from ._encode_components import joined
 from ._lazy_sections import among, open_source, summed_by_section
@@ -72,8 +73,7 @@ def genes_of(
     """Take the vector (d,) of a spot apart, into genes where the gene model is there, else into its columns."""
     layer = record(adata, slot).get("params", {}).get("layer")
     if gene_model is None:
-        pairs = getattr(model.module, "pairs", model.module)
-        mean = pairs.genes.scale.mean.cpu()
+        mean = pairs_of(model.module).genes.scale.mean.cpu()
         names = [f"{slot}[{k}]" for k in range(len(vector))]
         return Genes(LinearParts(vector, torch.eye(len(vector)), vector - mean), names, _COLUMN.format(slot))
     if isinstance(gene_model.config, PCA):

@@ -195,6 +195,7 @@ def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
 
 
 def check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:
+    """Refuse vectors of another encoder than in training."""
     trained, found = model.meta["encoders"][modality], made_by(adatas, slot)
     if trained and found and trained != found:
         fix = "Encode these sections with the encoder of training: its vectors mean something else."

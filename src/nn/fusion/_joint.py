@@ -28,6 +28,11 @@ class Parts(Protocol):
         ...
 
 
+def pairs_of(module: Any) -> Any:
+    """Return the part of a :class:`histoscribe.nn.Contrastive` module that brings vectors into the joint space."""
+    return getattr(module, "pairs", module)  # of one that learned from pixels; else it is all there is
+
+
 class Joint:
     """The way of image and gene vectors into the joint space, on the CPU and in float64: a gene's part is small.
 
@@ -38,7 +43,7 @@ class Joint:
     """
 
     def __init__(self, module: Any) -> None:
-        pairs = getattr(module, "pairs", module)
+        pairs = pairs_of(module)
         self.image, self.genes = (
             deepcopy(branch).cpu().double().eval().requires_grad_(requires_grad=False)
             for branch in (pairs.image, pairs.genes)
