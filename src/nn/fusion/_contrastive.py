@@ -157,7 +157,9 @@ class Contrastive:
     def _check_losses(self) -> None:
         if self.losses is None:
             return
-        some = isinstance(self.losses, list | tuple) and bool(self.losses) and set(self.losses) <= set(LOSSES)
+        some = (
+            isinstance(self.losses, list | tuple) and bool(self.losses) and all(name in LOSSES for name in self.losses)
+        )
         check("Contrastive.losses", self.losses, some, f"None, or some of {LOSSES}")
         placed = "position" not in self.losses or self.mode == "pixels"
         fix = "Pass mode='pixels': vectors do not say where in a region anything lies."
