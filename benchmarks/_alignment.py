@@ -60,10 +60,18 @@ def components(train: list[AnnData], others: list[AnnData]) -> None:
     hs.tl.encode_genes([*train, *others], hs.tl.fit_pca(train, n_comps=N_COMPS))
 
 
-def cached(train: list[AnnData], key: str, *, region: bool, seed: int, **options: Any) -> hs.nn.Model:
-    """Align vectors of a slot with the genes."""
+def cached(
+    train: list[AnnData],
+    key: str,
+    *,
+    region: bool,
+    seed: int,
+    gene_model: hs.nn.Model | None = None,
+    **options: Any,
+) -> hs.nn.Model:
+    """Align vectors of a slot with the genes; with a gene encoder, that is trained further."""
     config = hs.nn.Contrastive(**options)
-    reps: dict[str, Any] = {"image_rep": key, "region_rep": f"{key}_x3" if region else None}
+    reps: dict[str, Any] = {"image_rep": key, "region_rep": f"{key}_x3" if region else None, "gene_model": gene_model}
     return hs.tl.fuse(train, config, **reps, train=replace(CACHED, random_state=seed))
 
 

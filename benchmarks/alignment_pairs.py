@@ -58,7 +58,10 @@ def measure() -> pd.DataFrame | None:
             "components of the four patients": hs.tl.fit_pca(unpaired, n_comps=50),
             OWN: None,
         }
+        further = {"pretrained encoder": 0.1, "encoder, linear start": 0.1, "encoder, random": 1.0}
         found = [line for name, model in models.items() for line in _scores(name, model, train, tests)]
+        for name, rate in further.items():
+            found += _scores(f"{name}, trained further", models[name], train, tests, rate)
     frame = pd.DataFrame(found, columns=["gene vectors", "share", "section", "recall"])
     said = frame.groupby(["gene vectors", "section", "share"], sort=False)["recall"].agg(
         lambda values: f"{values.mean():.3f} ± {values.std(ddof=0):.3f}"
@@ -71,15 +74,18 @@ def measure() -> pd.DataFrame | None:
 
 
 def _scores(
-    name: str, model: hs.nn.Model | None, train: list[AnnData], tests: list[AnnData]
+    name: str, model: hs.nn.Model | None, train: list[AnnData], tests: list[AnnData], rate: float = 0.0
 ) -> list[tuple[str, float, str, float]]:
+    """Align with the vectors of a gene model as they are; or, at a ``rate``, train it further with the pairs."""
     lines = []
     for share in SHARES:
         for seed in SEEDS:
             some = _few(train, share, seed)
-            hs.tl.encode_genes(
-                [*some, *tests], model or hs.tl.fit_pca(some, n_comps=min(50, sum(one.n_obs for one in some) - 1))
-            )
-            fused = cached(some, "X_stain", region=False, seed=seed)
+            if rate:
+                fused = cached(some, "X_stain", region=False, seed=seed, gene_model=model, trunk_rate=rate)
+            else:
+                own = model or hs.tl.fit_pca(some, n_comps=min(50, sum(one.n_obs for one in some) - 1))
+                hs.tl.encode_genes([*some, *tests], own)
+                fused = cached(some, "X_stain", region=False, seed=seed)
             lines += [(name, share, section(test), mean_recall(test, fused)) for test in tests]
     return lines

@@ -106,6 +106,7 @@ def heads(how: str) -> Callable[[], float]:
     from _plain_gene_encoder import all_positions
 
     import histoscribe as hs
+    from histoscribe.nn.genes._token_transformer import surprise
 
     module = model(hs.nn.GeneEncoder(depth=1)).module
     tokens = torch.from_numpy(spots(GROUP).astype(np.int64))
@@ -116,8 +117,8 @@ def heads(how: str) -> Callable[[], float]:
         return all_positions(module, states, tokens, chosen)
 
     def ours() -> torch.Tensor:
-        igr = module._name(module.intrinsic, states[chosen], tokens[chosen])
-        return igr + module._by_rank(module.contextual, states[None], tokens[None])
+        igr = surprise(module.intrinsic, module.norm(states[chosen]), tokens[chosen])
+        return igr + surprise(module.contextual, *module._by_rank(states[None], tokens[None]))
 
     def run() -> float:
         loss = every() if how == "every position" else ours()

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -29,7 +30,7 @@ class Rows(Dataset[Batch]):
 
     def batches(self, batch_size: int, seed: int, epoch: Callable[[], int] | None) -> "Batches":
         """Row indices of each batch; a dataset that batches in another way has a method of its own."""
-        return Batches(len(self), batch_size, seed, epoch)
+        return Batches(len(self), batch_size, seed, epoch, section=self.tensors.get("section"))
 
     def sha256(self) -> str:
         """Hash of names, shapes and content."""
@@ -43,7 +44,8 @@ class Rows(Dataset[Batch]):
 class Batches(Sampler[Tensor]):
     """Row indices of each batch; the order is a function of the seed and the epoch, and of nothing else.
 
-    Batches differ by at most one row in size, since a contrastive loss over a short last batch is another loss.
+    Batches differ by at most one row in size (two, where rows come in pairs), since a contrastive loss over a short last
+    batch is another loss.
 
     Parameters
     ----------
@@ -55,10 +57,22 @@ class Batches(Sampler[Tensor]):
         First part of the seed.
     epoch
         Gives the second part when a pass over the data begins; None keeps the rows in order.
+    section
+        Section of each row. Where it is given, rows come in pairs of one section: among a thousand sections a row would
+        hardly meet another one of its own, and what sets sections apart would do to tell all others from it.
     """
 
-    def __init__(self, n_rows: int, batch_size: int, seed: int, epoch: Callable[[], int] | None) -> None:
+    def __init__(
+        self,
+        n_rows: int,
+        batch_size: int,
+        seed: int,
+        epoch: Callable[[], int] | None,
+        *,
+        section: Tensor | None = None,
+    ) -> None:
         self.n_rows, self.batch_size, self.seed, self.epoch = n_rows, batch_size, seed, epoch
+        self.section = None if section is None else section.numpy()
 
     def __len__(self) -> int:
         return -(-self._n_own() // self.batch_size)
@@ -66,14 +80,29 @@ class Batches(Sampler[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         order = np.arange(self.n_rows)
         if self.epoch is not None:
-            order = np.random.default_rng([self.seed, self.epoch()]).permutation(self.n_rows)
+            rng = np.random.default_rng([self.seed, self.epoch()])
+            order = rng.permutation(self.n_rows) if self.section is None else in_pairs(self.section, rng)
         rank, world = rank_and_world()
         own = torch.from_numpy(order[rank::world][: self._n_own()])
-        yield from torch.tensor_split(own, len(self))
+        # An odd batch size can't keep pairs whole.
+        together = 1 if self.section is None or self.batch_size % 2 else 2
+        cuts = torch.tensor_split(torch.arange(0, len(own), together), len(self))
+        yield from own.tensor_split([int(cut[0]) for cut in cuts[1:]])
 
     def _n_own(self) -> int:
         """Rows of this process: the same number on each, or one of them would wait for ever."""
         return max(1, self.n_rows // rank_and_world()[1])
+
+
+def in_pairs(section: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Order rows at random, each beside another of its section; the last of an odd number come at the end."""
+    order = rng.permutation(len(section))
+    order = order[np.argsort(section[order], kind="stable")]  # section by section, each at random
+    _, first, counts = np.unique(section[order], return_index=True, return_counts=True)
+    alone = np.zeros(len(order), dtype=bool)
+    alone[(first + counts - 1)[counts % 2 == 1]] = True
+    pairs = rng.permutation(order[~alone].reshape(-1, 2))
+    return np.concatenate([pairs.ravel(), rng.permutation(order[alone])])
 
 
 def per_item(total: Tensor, n_items: int | Tensor) -> Tensor:

@@ -61,8 +61,8 @@ class Model:
     @classmethod
     def new(cls, config: Any, meta: Mapping[str, Any]) -> "Model":
         """Make a model with fresh weights for inputs of the widths ``meta["sizes"]``."""
-        trunk = {"trunk": meta["trunk"]} if "trunk" in meta else {}
-        return cls(config, config.build(meta["sizes"], **trunk), dict(meta))
+        parts = {name: meta[name] for name in ("trunk", "gene_encoder") if name in meta}
+        return cls(config, config.build(meta["sizes"], **parts), dict(meta))
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from anndata import AnnData
 from torch import Tensor
 
@@ -18,10 +19,11 @@ from ..nn import Contrastive, Model
 from ..nn._redrawn import redrawn
 from ..nn.fusion._joint import Joint
 from ..nn.image._squares import Squares
-from ._attribute_genes import check_gene_model, genes_of
+from ._attribute_genes import by_other_weights, check_gene_model, genes_of
 from ._attribute_image import Place, encoder_for, squares_of, tiles_slot
 from ._attribute_result import attribution
 from ._embed import check_encoder, slots_of
+from ._fusion_genes import vectors_of_counts
 from ._loaders import gather
 
 _SAME = 1e-3  # by which a joint-space vector may differ from the one of the slot, in cosine
@@ -62,7 +64,8 @@ def attribute(
         A model that learned from pixels has its own.
     gene_model
         The model that wrote ``obsm["X_genes"]``, from :func:`fit_pca` or :func:`pretrain_genes`. None says what the
-        columns of ``obsm["X_genes"]`` do, against their training mean, instead of genes.
+        columns of ``obsm["X_genes"]`` do, against their training mean, instead of genes. A model with a gene encoder of
+        its own needs none.
     method
         ``"occlusion"``: by how much the cosine falls where a square of the tile takes the tile's mean colour; where a
         gene of principal components takes its training mean, or where one of the first 128 genes that a token model
@@ -121,21 +124,28 @@ def attribute(
     check_gene_model(model, gene_model)
     place, slots = _place(adata, spot, library_key), slots_of(model)
     vectors = slots.get("image")  # none of a model that learned from pixels
-    v, x = _vectors(adata, model, place, slots, library_key)
+    v, x = _vectors(adata, model, place, slots, library_key, device)
     try:
         own = encoder_for(adata, model, vectors, encoder, device)
         _check_method(method, own)
         tiles = tiles_slot(adata, model, vectors, tiles_key)
         squares = squares_of(adata, place, own, tiles=tiles, library_key=library_key, n_patches=n_patches)
         genes = genes_of(
-            adata, place, x, model, gene_model, slot=slots["genes"], library_key=library_key, device=device
+            adata,
+            place,
+            x,
+            model,
+            gene_model,
+            slot=slots["counts" if "counts" in slots else "genes"],
+            library_key=library_key,
+            device=device,
         )
         joint, anew = Joint(model.module), redrawn(model, random_state)
         if v is not None:
             _check_vector(joint, v, squares, vectors)
         other = squares if v is not None else Squares(anew.encoder(device), squares.tile, n_patches)
         found = joint.attributed(squares, genes.parts, method)
-        random = Joint(anew).attributed(other, genes.parts, method)
+        random = Joint(anew).attributed(other, by_other_weights(genes.parts, model, anew), method)
         cosine = float(joint.cosine(squares.whole[None], x[None]))
     finally:
         for one in (model, gene_model):
@@ -176,18 +186,23 @@ def _place(adata: AnnData, spot: str, library_key: str) -> Place:
 
 
 def _vectors(
-    adata: AnnData, model: Model, place: Place, slots: dict[str, Slot], library_key: str
+    adata: AnnData, model: Model, place: Place, slots: dict[str, Slot], library_key: str, device: str | None
 ) -> tuple[Tensor | None, Tensor]:
     """Vectors of a spot's image, where they were computed before, and of its genes."""
     read: dict[str, Slot | None] = {name: slot for name, slot in slots.items() if name in ("image", "genes")}
     batch = gather([adata], read, sizes=model.meta["sizes"], library_key=library_key)
+    if "counts" in slots:
+        x, ok = vectors_of_counts([adata], model, library_key=library_key, device=device)
+        batch |= {"genes": torch.from_numpy(x), "genes_valid": torch.from_numpy(ok)}
+        read["genes"] = slots["counts"]
     for name, slot in read.items():
         if slot is None:
             continue
-        check_encoder([adata], model, name, slot)
+        if name in model.meta["slots"]:
+            check_encoder([adata], model, name, slot)
         if not batch[f"{name}_valid"][place.row]:
-            found = f"{place.spot!r} without a vector in obsm[{str(slot)!r}]"
-            fix = f"Take a spot for which obs['{slot}_valid'] is True."
+            found = f"{place.spot!r} without a vector of {slot.where}[{str(slot)!r}]"
+            fix = f"Take a spot for which obs['{slot}_valid'] is True, or one with counts."
             raise OptionError("spot", found=found, expected="one with an image and genes", fix=fix)
     return batch["image"][place.row] if "image" in read else None, batch["genes"][place.row]
 

@@ -23,6 +23,7 @@ from ..nn.fusion._gene_parts import LinearParts, TokenParts
 from ..nn.fusion._joint import pairs_of
 from ._attribute_image import Place
 from ._encode_components import joined
+from ._fusion_genes import gene_encoder_of
 from ._lazy_sections import among, open_source, summed_by_section
 
 _COLUMN = "column of {}"
@@ -46,6 +47,9 @@ def check_gene_model(model: Model, gene_model: Any) -> None:
     """Refuse what is not the gene encoder that a fusion model was trained with."""
     if gene_model is None:
         return
+    if "gene_encoder" in model.meta:
+        expected = "None: the model has a gene encoder of its own"
+        raise OptionError("gene_model", found=gene_model.name, expected=expected, fix="Leave it out.")
     if not isinstance(getattr(gene_model, "config", None), PCA | GeneEncoder):
         found, fix = (
             getattr(gene_model, "name", type(gene_model).__name__),
@@ -71,6 +75,9 @@ def genes_of(
     device: str | None,
 ) -> Genes:
     """Take the vector (d,) of a spot apart, into genes where the gene model is there, else into its columns."""
+    if "gene_encoder" in model.meta:
+        own = gene_encoder_of(model)
+        return _tokens(adata, place, vector, own, slot, model.meta["counts"], library_key, device)
     layer = record(adata, slot).get("params", {}).get("layer")
     if gene_model is None:
         mean = pairs_of(model.module).genes.scale.mean.cpu()
@@ -142,6 +149,13 @@ def _tokens_of(
         rows = {place.section: np.zeros(1, dtype=np.intp)}
         tokens, _ = block_tokens(counts, vocabulary, options, match=match, rows=rows, totals=totals)
     return tokens[0][tokens[0] != PAD]
+
+
+def by_other_weights(parts: Any, model: Model, anew: Any) -> Any:
+    """Have the genes of a spot read by the network of another module, where the model has a gene encoder of its own."""
+    if "gene_encoder" not in model.meta:
+        return parts
+    return TokenParts.of(pairs_of(anew).gene_encoder.network.to(parts.device), parts.tokens)
 
 
 def _warn_if_other(vector: Tensor, made: Tensor, slot: Slot) -> None:

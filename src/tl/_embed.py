@@ -9,6 +9,7 @@ import torch
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from .._counts import has_counts
 from .._errors import MissingError, OptionError
 from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, has, write
@@ -16,6 +17,7 @@ from .._types import check_types
 from ..nn import Model
 from ..nn._data import Batch
 from ..nn._device import choose_device
+from ._fusion_genes import vectors_of_counts
 from ._loaders import gather, parts
 from ._made_by import made_by
 from ._tile_vectors import vectors_of_tiles
@@ -23,6 +25,7 @@ from ._tile_vectors import vectors_of_tiles
 _CHUNK = 8192
 _MODALITIES = ("image", "genes")
 _SLOTS = {"image": Keys.X_IMAGE, "genes": Keys.X_GENES, "pathways": Keys.SCORES, "region": Keys.X_IMAGE}
+_OF = {"tiles": "image", "counts": "genes"}  # what a model makes of them itself
 _JOINT = {"image": Keys.X_FUSED_IMAGE, "genes": Keys.X_FUSED_GENES}
 
 
@@ -52,7 +55,7 @@ def embed(
         ``"image"`` or ``"genes"``: that modality alone, in the joint space; the other's slot is not needed.
     image_rep, gene_rep
         Slots with image and gene vectors; those of training where left out. A model that learned from pixels reads tiles
-        in the place of the first.
+        in the place of the first, one with a gene encoder of its own counts in the place of the second.
     tiles_key
         Slot with those tiles; that of training where left out.
     library_key
@@ -135,26 +138,32 @@ def _read(
     """Read what a modality needs: vectors from their slots, and what a model sees for itself from the image."""
     _check_named(model, named)
     slots = _slots(adatas, model, named, modality)
-    tiles = slots.pop("tiles", None)
     if modality == "both":
-        _check_lacking(
-            model, [name for name, slot in {**slots, "image": slots.get("image", tiles)}.items() if slot is None]
-        )
-    batch = gather(adatas, slots, sizes=model.meta["sizes"], library_key=library_key)
-    if "tiles" in model.meta:
-        n = len(batch["section"])
-        x, ok = np.zeros((n, model.module.trunk.width), dtype=np.float32), np.zeros(n, dtype=bool)
-        if tiles is not None:
-            x, ok = vectors_of_tiles(adatas, model, tiles, library_key=library_key, device=device)
-        batch["image"], batch["image_valid"] = torch.from_numpy(x), torch.from_numpy(ok)
+        _check_lacking(model, [_OF.get(name, name) for name, slot in slots.items() if slot is None])
+    vectors = {name: slot for name, slot in slots.items() if name not in _OF}
+    batch = gather(adatas, vectors, sizes=model.meta["sizes"], library_key=library_key)
+    how: dict[str, Any] = {"library_key": library_key, "device": device}
+    if "tiles" in slots:
+        tiles, width = slots["tiles"], model.module.trunk.width
+        _put(batch, "image", width, None if tiles is None else vectors_of_tiles(adatas, model, tiles, **how))
+    if "counts" in slots:
+        width = model.meta["sizes"]["genes"]
+        _put(batch, "genes", width, None if slots["counts"] is None else vectors_of_counts(adatas, model, **how))
     return batch
+
+
+def _put(batch: Batch, name: str, width: int, made: tuple[NDArray[np.float32], NDArray[np.bool_]] | None) -> None:
+    """Add vectors that a model made itself; None for a modality that is not read."""
+    n = len(batch["section"])
+    x, ok = made or (np.zeros((n, width), dtype=np.float32), np.zeros(n, dtype=bool))
+    batch[name], batch[f"{name}_valid"] = torch.from_numpy(x), torch.from_numpy(ok)
 
 
 def _check_named(model: Model, named: Mapping[str, str | None]) -> None:
     """Refuse the name of a slot that a model does not read."""
     for name, option in (("image", "image_rep"), ("genes", "gene_rep"), ("tiles", "tiles_key")):
         if named.get(name) is not None and name not in slots_of(model):
-            reads = "tiles" if name == "image" else "vectors"
+            reads = "vectors" if name == "tiles" else {"image": "tiles", "genes": "counts"}[name]
             found = f"{named[name]!r} for a model that reads {reads}"
             raise OptionError(option, found=found, expected="None", fix="Leave it out.")
 
@@ -162,7 +171,11 @@ def _check_named(model: Model, named: Mapping[str, str | None]) -> None:
 def slots_of(model: Model) -> dict[str, Slot]:
     """Slots that a model was trained on, by what they hold."""
     slots = {name: _SLOTS[name].renamed(slot) for name, slot in model.meta["slots"].items()}
-    return slots | ({"tiles": Keys.TILES.renamed(model.meta["tiles"])} if "tiles" in model.meta else {})
+    if "tiles" in model.meta:
+        slots["tiles"] = Keys.TILES.renamed(model.meta["tiles"])
+    if "counts" in model.meta:
+        slots["counts"] = Keys.COUNTS.renamed(model.meta["counts"] or Keys.COUNTS)
+    return slots
 
 
 def _slots(
@@ -173,11 +186,11 @@ def _slots(
     for name, used in slots_of(model).items():
         if name == "region":
             continue
-        slot, of = used.renamed(named.get(name) or str(used)), "image" if name == "tiles" else name
-        there = all(has(one, slot) for one in adatas)
+        slot, of = used.renamed(named.get(name) or str(used)), _OF.get(name, name)
+        there = all(has_counts(one, slot) if name == "counts" else has(one, slot) for one in adatas)
         wanted = modality in ("both", of)
         slots[name] = slot if wanted and (there or modality == of or named.get(name)) else None
-        if slots[name] is not None and there and name != "tiles":
+        if slots[name] is not None and there and name not in _OF:
             check_encoder(adatas, model, name, slot)
     return slots
 
@@ -189,8 +202,9 @@ def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
         fix = "Run hs.tl.encode_image(...) or hs.tl.encode_genes(...) first."
         raise MissingError("obsm", found=found, expected="at least one of them", fix=fix)
     if lacking:
-        what = "tiles" if lacking == ["image"] and "tiles" in model.meta else "vectors"
-        msg = f"{', '.join(lacking)}: no {what} in obsm; that half of {Keys.X_FUSED!s} is predicted for all spots"
+        source = {of: name for name, of in _OF.items()}[lacking[0]]
+        what = f"no {source}" if source in model.meta else "no vectors in obsm"
+        msg = f"{', '.join(lacking)}: {what}; that half of {Keys.X_FUSED!s} is predicted for all spots"
         warnings.warn(msg, UserWarning, stacklevel=4)
 
 
@@ -216,7 +230,7 @@ def write_vectors(
             outputs[slot] = np.where(ok[:, None], _run(model, batch, name, device), np.float32(0))
             outputs[valid(slot)] = ok
     params = {"model": model.config, "modality": modality}
-    inputs = [slot for name, slot in slots_of(model).items() if all(has(one, slot) for one in adatas)]
+    inputs = [slot for slot in slots_of(model).values() if all(has(one, slot) for one in adatas)]
     hashes = {"model": model.sha256}
     split = {slot: parts(adatas, value) for slot, value in outputs.items()}
     for k, one in enumerate(adatas):

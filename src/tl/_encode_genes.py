@@ -16,6 +16,7 @@ from .._types import check_types
 from ..nn import PCA, GeneEncoder, Model
 from ._encode_components import joined
 from ._encode_sections import Reading
+from ._fusion_genes import gene_encoder_of
 from ._lazy_sections import Sections, each_section
 
 
@@ -94,7 +95,7 @@ def encode_genes(
     adata
         A section, or a list of them: AnnData, or paths of ``.h5ad`` and ``.zarr``.
     model
-        From :func:`fit_pca` or :func:`pretrain_genes`.
+        From :func:`fit_pca` or :func:`pretrain_genes`; or from :func:`fuse` with a gene encoder that it trained further.
     layer
         Layer with raw counts.
     library_key
@@ -129,7 +130,7 @@ def encode_genes(
     >>> hs.tl.encode_genes("section.h5ad", model)
     """
     check_types(encode_genes, locals())
-    _check_model(model)
+    model = _gene_encoder(model)
     listed = each_section(adata)
     paths = [one for one in listed if isinstance(one, Path)]
     if copy and paths:
@@ -150,10 +151,15 @@ def encode_genes(
     return result if isinstance(adata, (list, tuple)) or result is None else result[0]
 
 
-def _check_model(model: Any) -> None:
+def _gene_encoder(model: Any) -> Model:
+    """Return the model, or the gene encoder inside a fusion model; refuse what is neither."""
+    if "gene_encoder" in getattr(model, "meta", {}):
+        return gene_encoder_of(model)
     if not isinstance(getattr(model, "config", None), (PCA, GeneEncoder)):
         found, fix = getattr(model, "name", type(model).__name__), "Pass what hs.tl.fit_pca or pretrain_genes returned."
         raise OptionError("model", found=found, expected="a gene encoder", fix=fix)
+    encoder: Model = model
+    return encoder
 
 
 def _shared(counts: sp.csr_matrix, adata: AnnData, genes: Sequence[str], others: Sequence[str]) -> sp.csr_matrix:

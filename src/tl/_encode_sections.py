@@ -15,7 +15,7 @@ from ..nn import PCA, Model
 from ._encode_components import Encoded, component_vectors
 from ._encode_tokens import token_vectors
 from ._lazy_sections import Source, open_source
-from ._section_means import SectionMeans
+from ._section_means import SectionMeans, less_their_means
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,7 @@ class Reading:
             names, blocks = self._encoded(source)
             vectors, ok = (np.concatenate(of_blocks) for of_blocks in zip(*blocks, strict=True))
             if self._is_centred:
-                means = SectionMeans()
-                means.add(vectors, ok, source.sections)
-                vectors = means.subtract(vectors, ok, source.sections)
+                vectors = less_their_means(vectors, ok, source.sections)
         return vectors, ok, names
 
     def write(

@@ -24,6 +24,14 @@ Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 def token_vectors(source: Source, model: Model, device: str | None) -> tuple[dict[str, Any], Iterator[Encoded]]:
     """Return what the record says of the genes; and by blocks of rows, vectors (n, dim) and which spots have genes."""
+    names, blocks = model_tokens(source, model, stacklevel=6)
+    return {**names, "precision": settings.precision}, _blocks(blocks, model, device, source.frame.n_obs)
+
+
+def model_tokens(
+    source: Source, model: Model, *, stacklevel: int
+) -> tuple[dict[str, Any], Iterator[NDArray[np.unsignedinteger]]]:
+    """Return what the record says of the genes; and by blocks of rows, the tokens (n, l) that a model reads."""
     from ..pp._tokens import TokenOptions
 
     vocabulary = Vocabulary.from_json(model.meta["vocabulary"])
@@ -32,14 +40,13 @@ def token_vectors(source: Source, model: Model, device: str | None) -> tuple[dic
     sums = summed_by_section(source, apart=options.rank == "section")
     totals, coverage = among(sums, match, len(vocabulary))
     n_found = int(match.found.sum())
-    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=5)
-    check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]), stacklevel=5)
+    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=stacklevel)
+    check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]), stacklevel=stacklevel)
     if options.rank == "section":
-        source.warn_of_one_section(stacklevel=5)
+        source.warn_of_one_section(stacklevel=stacklevel)
     names = match.params(len(vocabulary), coverage=coverage)
     blocks = token_blocks(source, vocabulary, options, match=match, totals=totals)
-    named = {"n_tokens": options.n_tokens, "rank": options.rank, "precision": settings.precision, **names}
-    return named, _blocks((tokens for tokens, _ in blocks), model, device, source.frame.n_obs)
+    return {"n_tokens": options.n_tokens, "rank": options.rank, **names}, (tokens for tokens, _ in blocks)
 
 
 def _blocks(

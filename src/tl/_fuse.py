@@ -14,6 +14,7 @@ from ..nn import FUSIONS, Model, TrainConfig
 from ._collapse import warn_of_collapse
 from ._embed import write_vectors
 from ._fusion_data import Vectors, check_region_rep, fusion_data, regions
+from ._fusion_genes import FusionGenes, check_trained_further
 from ._held_out import held_out_of
 from ._loaders import gather, take
 from ._made_by import made_by
@@ -29,6 +30,8 @@ def fuse(
     gene_rep: str = Keys.X_GENES,
     pathway_rep: str = Keys.SCORES,
     region_rep: str | None = None,
+    gene_model: Model | None = None,
+    layer: str | None = None,
     tiles_key: str = Keys.TILES,
     library_key: str = Keys.LIBRARY_ID,
     train: TrainConfig | None = None,
@@ -47,11 +50,17 @@ def fuse(
     config
         Which model, and its options: an instance such as ``hs.nn.Contrastive()``.
     image_rep, gene_rep
-        Slots with image and gene vectors; of a model that learns from pixels the first is not read.
+        Slots with image and gene vectors; of a model that learns from pixels the first is not read, with ``gene_model``
+        the second is not.
     pathway_rep
         Slot with pathway scores; may be missing where the model does not read them.
     region_rep
         Slot with image vectors of the regions around the tiles, such as ``"X_image_x3"``; None does without.
+    gene_model
+        A gene encoder from :func:`pretrain_genes`, to be trained further as a part of the model: raw counts are read in
+        the place of gene vectors. It is copied, and stays what it was. None takes the vectors of ``gene_rep``.
+    layer
+        Layer with raw counts, for ``gene_model``.
     tiles_key
         Slot with the tiles, for a model that learns from pixels.
     library_key
@@ -73,7 +82,9 @@ def fuse(
     MissingError
         A slot is missing; the message names the call that fills it.
     OptionError
-        ``config`` is no fusion model, or vectors do not fit together.
+        ``config`` is no fusion model, ``gene_model`` no gene encoder that it can train, or vectors do not fit together.
+    CountsError, GenesError
+        Of ``gene_model``: no raw counts, or hardly any of genes that it knows.
     TrainingError
         The loss is no longer a number.
 
@@ -86,33 +97,46 @@ def fuse(
     --------
     >>> model = hs.tl.fuse(adata, hs.nn.Contrastive())
     >>> hs.tl.domains_leiden(adata)
+
+    With a gene encoder that is trained further, by a tenth of the learning rate of the rest:
+
+    >>> genes = hs.tl.pretrain_genes(adata, hs.nn.GeneEncoder.tiny())
+    >>> model = hs.tl.fuse(adata, hs.nn.Contrastive(trunk_rate=0.1), gene_model=genes)
     """
     check_types(fuse, locals())
     sections, train = each(adatas), TrainConfig() if train is None else train
     reads = _reads(config)
     check_region_rep(config, sections, region_rep)
+    check_trained_further(config, gene_model)
     slots = {
         "image": Keys.X_IMAGE.renamed(image_rep),
         "genes": Keys.X_GENES.renamed(gene_rep),
         "pathways": Keys.SCORES.renamed(pathway_rep),
     }
     from_pixels = getattr(config, "reads_pixels", False)
-    slots = {name: slots[name] for name in reads if not (from_pixels and name == "image")}
+    made_within = {"image": from_pixels, "genes": gene_model is not None}
+    slots = {name: slots[name] for name in reads if not made_within.get(name)}
     region = None if region_rep is None else Keys.X_IMAGE.renamed(region_rep)
     if region is not None:
         slots["region"] = region
     batch = gather(sections, slots, library_key=library_key)
     regions(config, batch, sections, region, library_key)
-    meta = {
+    meta: dict[str, Any] = {
         "sizes": {name: batch[name].shape[1] for name in slots},
         "slots": {name: str(slot) for name, slot in slots.items()},
         "encoders": {name: made_by(sections, slot) for name, slot in slots.items()},
         "train": plain(train),
     }
+    genes = None
     if from_pixels:
         meta["tiles"] = str(tiles_key)
+    if gene_model is not None:
+        genes = FusionGenes(sections, gene_model, layer=layer, library_key=library_key, device=device)
+        batch |= {"genes": genes.before, "genes_valid": genes.there}
+        meta["counts"], meta["sizes"]["genes"] = layer, gene_model.config.dim
+        meta["encoders"]["genes"] = gene_model.sha256
     options: dict[str, Any] = {"tiles_key": tiles_key, "library_key": library_key, "random_state": train.random_state}
-    with fusion_data(config, batch, sections, **options) as data:
+    with fusion_data(config, batch, sections, genes, **options) as data:
         model = _trained(data, meta, sections, train, device, library_key=library_key)
     write_vectors(sections, model, batch, "both", Keys.X_FUSED.renamed(key_added), by="tl.fuse", device=device)
     return model
@@ -139,7 +163,8 @@ def _trained(
     batch = data.batch
     rows = torch.stack([batch[f"{name}_valid"] for name in data.reads]).all(dim=0).numpy()
     if rows.sum() < 8:
-        fix = f"Check obs[{str(valid(next(iter(meta['slots'].values()))))!r}] and the like."
+        flags = [f"obs[{str(valid(slot))!r}]" for slot in meta["slots"].values()]
+        fix = f"Check {', '.join(flags) or 'the tiles and the counts'}."
         raise OptionError("adatas", found=f"{rows.sum()} spots with {data.reads}", expected="8 or more", fix=fix)
     section, fraction = batch["section"].numpy(), train.val_fraction
     out = held_out_of(adatas, section, rows, fraction, train.random_state, library_key=library_key)

@@ -15,6 +15,7 @@ from .._progress import progress
 from ..nn import Model
 from ..nn._data import Batch
 from ..nn._seed import seeded
+from ._fusion_genes import FusionGenes
 from ._loaders import region_boxes, take
 from ._pixels import pixels_of
 
@@ -23,49 +24,68 @@ _HOW = "Run hs.pp.tile(adata, context=(1, 3)) and hs.tl.encode_image(adata, ...,
 
 
 class Vectors:
-    """Vectors of image and genes, and of regions where there are any."""
+    """Vectors of image and genes, and of regions where there are any; or tokens of the genes."""
 
-    def __init__(self, config: Any, batch: Batch) -> None:
-        self.config, self.batch = config, batch
+    def __init__(self, config: Any, batch: Batch, genes: FusionGenes | None) -> None:
+        self.config, self.batch, self.genes = config, batch, genes
         self.reads = [*config.reads, *(["region"] if "region" in batch else [])]
+        self.made_last = set() if genes is None else {"genes"}
+        """Vectors that are not learned from, for the model makes them itself."""
 
     def model(self, meta: Mapping[str, Any], random_state: int) -> Model:
-        """Make the model, with fresh weights."""
+        """Make the model, with fresh weights but for those of encoders that are trained further."""
+        networks = self.networks()
         with seeded(random_state):
-            return Model.new(self.config, meta)
+            module = self.config.build(meta["sizes"], **networks)
+        said = {name: {key: value for key, value in one.items() if key != "network"} for name, one in networks.items()}
+        return Model(self.config, module, {**meta, **said})
+
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """Describe the encoders that the model is built around, each with its network."""
+        return {} if self.genes is None else {"gene_encoder": self.genes.described}
 
     def serve(self, rows: NDArray[np.bool_]) -> Any:
         """Rows to learn from."""
-        return take(self.batch, rows)
+        tokens = {} if self.genes is None else self.genes.served
+        held = {name: value for name, value in self.batch.items() if name not in self.made_last}
+        return take({**held, **tokens}, rows)
 
     def finish(self, model: Model, device: str | None) -> None:
-        """Have all vectors in the batch that the model is finished with: they are there from the start."""
+        """Have all vectors in the batch that the model is finished with."""
+        if self.genes is not None:
+            self.batch["genes"] = self.genes.encoded(model, device)
 
 
 class Tiles(Vectors):
-    """Pixels of the tiles and of their surroundings, and vectors of genes."""
+    """Pixels of the tiles and of their surroundings, and vectors or tokens of genes."""
 
-    def __init__(self, config: Any, batch: Batch, encoder: Any, blueprint: Mapping[str, Any], pixels: Any) -> None:
-        super().__init__(config, batch)
+    def __init__(
+        self,
+        config: Any,
+        batch: Batch,
+        genes: FusionGenes | None,
+        encoder: Any,
+        blueprint: Mapping[str, Any],
+        pixels: Any,
+    ) -> None:
+        super().__init__(config, batch, genes)
         self.encoder, self.blueprint, self.pixels = encoder, blueprint, pixels
         self.batch["row"] = torch.arange(len(batch["section"]))
+        self.made_last.add("image")
 
-    def model(self, meta: Mapping[str, Any], random_state: int) -> Model:
-        """Make the model around the vision transformer, with fresh weights for the rest."""
-        trunk = {**self.blueprint, "network": self.encoder.module}
-        with seeded(random_state):
-            module = self.config.build(meta["sizes"], trunk=trunk)
-        return Model(self.config, module, {**meta, "trunk": dict(self.blueprint)})
+    def networks(self) -> dict[str, dict[str, Any]]:
+        """Describe the encoders that the model is built around, each with its network."""
+        return {**super().networks(), "trunk": {**self.blueprint, "network": self.encoder.module}}
 
     def serve(self, rows: NDArray[np.bool_]) -> Any:
         """Rows to learn from, with their pixels."""
         from ..nn.fusion._pixel_rows import PixelRows
 
-        held = {name: value for name, value in take(self.batch, rows).items() if name != "image"}
-        return PixelRows(self.pixels, held, augment=self.config.augment)
+        return PixelRows(self.pixels, super().serve(rows), augment=self.config.augment)
 
     def finish(self, model: Model, device: str | None) -> None:
         """Encode the tiles with the trained network."""
+        super().finish(model, device)
         encoder, ok = model.module.encoder(device), self.batch["image_valid"].numpy()
         vectors = np.zeros((len(ok), encoder.dim), dtype=np.float32)
         rows = np.flatnonzero(ok)
@@ -80,11 +100,18 @@ class Tiles(Vectors):
 
 @contextmanager
 def fusion_data(
-    config: Any, batch: Batch, adatas: Sequence[AnnData], *, tiles_key: str, library_key: str, random_state: int
+    config: Any,
+    batch: Batch,
+    adatas: Sequence[AnnData],
+    genes: FusionGenes | None,
+    *,
+    tiles_key: str,
+    library_key: str,
+    random_state: int,
 ) -> Iterator[Vectors]:
     """Serve what a model learns from; pixels are held for as long as it takes."""
     if not getattr(config, "reads_pixels", False):
-        yield Vectors(config, batch)
+        yield Vectors(config, batch, genes)
         return
     from ..nn.image._blueprint import blueprint, load_network
 
@@ -97,7 +124,7 @@ def fusion_data(
     with pixels_of(adatas, encoder, tiles_key=tiles_key, library_key=library_key) as (pixels, seen):
         batch["image_valid"] = torch.from_numpy(seen)
         batch["image"] = torch.zeros(len(seen), 0)
-        yield Tiles(config, batch, encoder, said, pixels)
+        yield Tiles(config, batch, genes, encoder, said, pixels)
 
 
 def _tile_um(batch: Batch) -> float:

@@ -95,7 +95,11 @@ def retrieve(
     check("k", k, k >= 1, "1 or more", fix="Pass how many matches are wanted.")
     searched = each(adata)
     spots = _stacked(searched, library_key, "adata")
-    asked = _by_sections(query, searched, library_key) if _holds_sections(query) else _by_names(query, searched, spots)
+    whole = modality == "genes" and "counts" in model.meta
+    if _holds_sections(query):
+        asked = _by_sections(query, searched, library_key)
+    else:
+        asked = _by_names(query, searched, spots, whole=whole)
     reps = {"image": image_rep, "genes": gene_rep}
     joint = partial(
         joint_vectors, model=model, image_rep=image_rep, gene_rep=gene_rep, library_key=library_key, device=device
@@ -161,8 +165,11 @@ def _by_sections(query: AnnDatas, searched: Sequence[AnnData], library_key: str)
     return _Asked(_stacked(adatas, library_key, "query"), adatas, np.arange(len(own)), own)
 
 
-def _by_names(query: Any, searched: Sequence[AnnData], spots: pd.DataFrame) -> _Asked:
+def _by_names(query: Any, searched: Sequence[AnnData], spots: pd.DataFrame, *, whole: bool) -> _Asked:
+    """Find queries by name; ``whole`` sections are embedded where a gene encoder compares spots with their section."""
     own = _rows_of(query, spots)
+    if whole:
+        return _Asked(spots.iloc[own], searched, own, own)
     asked = np.zeros(len(spots), dtype=bool)
     asked[own] = True
     # Of each section the queries alone are embedded: a model may have to read their tiles.
@@ -204,7 +211,8 @@ def _said(names: Sequence[str]) -> str:
 
 def _field(model: Model, modality: str, reps: Mapping[str, str | None]) -> str:
     slots = slots_of(model)
-    return f"{Keys.X_FUSED.where}[{str(reps[modality] or slots.get(modality, slots.get('tiles')))!r}]"
+    slot = slots.get(modality) or slots["tiles" if modality == "image" else "counts"]
+    return f"{slot.where}[{reps[modality] or str(slot)!r}]"
 
 
 def _table(asked: _Asked, spots: pd.DataFrame, rows: NDArray[np.intp], cosine: NDArray[np.float64]) -> pd.DataFrame:

@@ -34,3 +34,12 @@ class SectionMeans:
             mean = self._sums[name] / _STEPS / max(self._counts[name], 1)
             centred[rows[ok[rows]]] -= mean.astype(np.float32)
         return centred
+
+
+def less_their_means(
+    vectors: NDArray[np.float32], ok: NDArray[np.bool_], sections: Mapping[str, NDArray[np.intp]]
+) -> NDArray[np.float32]:
+    """Vectors (n, d) of whole sections, less the mean of each; rows that don't count stay as they are."""
+    means = SectionMeans()
+    means.add(vectors, ok, sections)
+    return means.subtract(vectors, ok, sections)

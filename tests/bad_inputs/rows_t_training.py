@@ -47,7 +47,7 @@ class _Spy(Contrastive):
         super().__init__(dim=8, hidden=16)
         object.__setattr__(self, "seen", seen)
 
-    def build(self, sizes: Mapping[str, int], *, trunk: Any = None) -> ContrastiveModule:
+    def build(self, sizes: Mapping[str, int], *, trunk: Any = None, gene_encoder: Any = None) -> ContrastiveModule:
         """Make a module that reports."""
         seen = self.seen  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@ import os
 import random
 import signal
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,37 @@ def test_batches_are_even(n: int, size: int) -> None:
     assert sum(sizes) == n
     assert max(sizes) <= size
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("sizes", "batch_size"), [((40, 30), 8), ((7, 1, 5, 3), 4), ((2,) * 50, 10), ((9, 9), 32)])
+def test_rows_come_in_pairs_of_one_section(sizes: tuple[int, ...], batch_size: int) -> None:
+    section = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    section = section[torch.randperm(len(section), generator=torch.Generator().manual_seed(0))]
+    epochs = []
+    for epoch in range(2):
+        batches = list(Batches(len(section), batch_size, 0, partial(int, epoch), section=section))
+        epochs.append(torch.cat(batches).tolist())
+        assert sorted(epochs[-1]) == list(range(len(section)))
+        assert max(map(len, batches)) <= batch_size
+        assert max(map(len, batches)) - min(map(len, batches)) <= 2
+        alone = [int(row) for batch in batches for row in batch if (section[batch] == section[row]).sum() == 1]
+        odd = [k for k, n in enumerate(sizes) if n % 2]
+        assert len(alone) <= len(odd)
+        assert {int(section[row]) for row in alone} <= set(odd)
+    assert epochs[0] != epochs[1]
+
+
+def test_pairs_are_drawn_evenly() -> None:
+    section = torch.zeros(6, dtype=torch.int64)
+    partners = torch.zeros(6, 6)
+    for epoch in range(600):
+        for a, b in torch.cat(list(Batches(6, 2, 0, partial(int, epoch), section=section))).reshape(-1, 2).tolist():
+            partners[a, b] += 1
+            partners[b, a] += 1
+    others = partners[~torch.eye(6, dtype=torch.bool)]
+    assert partners.diagonal().sum() == 0
+    assert others.min() > 80  # 120 expected, SD 10
+    assert others.max() < 160
 
 
 def test_rows_hash_sees_names_and_content() -> None:

@@ -1,12 +1,13 @@
 """Spots of all processes are negatives of each other: two processes learn what one does that has the whole batch."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from histoscribe.nn import Contrastive, TrainConfig
+from histoscribe.nn import Contrastive, GeneEncoder, TrainConfig
 from histoscribe.nn._fit import fit
 from histoscribe.nn._seed import seeded
 
@@ -15,7 +16,15 @@ from .conftest import planted
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-def _trained(processes: int, **options: Any) -> tuple[Any, list[dict[str, float]]]:
+_GENES = {
+    "options": asdict(GeneEncoder.tiny(dim=16, n_tokens=8)),
+    "sizes": {"tokens": 60},
+    "vocabulary": "",
+    "rank": "mean",
+}
+
+
+def _trained(processes: int, *, from_tokens: bool = False, **options: Any) -> tuple[Any, list[dict[str, float]]]:
     train, val = planted(96)[0], planted(32, seed=1)[0]
     rng = np.random.default_rng(0)
     for batch in (train, val):  # tiles of 100 um that partly overlap, of two sections
@@ -24,13 +33,23 @@ def _trained(processes: int, **options: Any) -> tuple[Any, list[dict[str, float]
         batch["section"] = torch.from_numpy(rng.integers(0, 2, n))
         batch["region"], batch["region_valid"] = batch["image"] + 1, batch["image_valid"]
         batch["region_boxes"] = batch["boxes"]
+    config, sizes = Contrastive(dropout=0.0, dim=16, hidden=32, **options), {"image": 20, "region": 20, "genes": 15}
+    if from_tokens:
+        for batch in (train, val):
+            batch["tokens"] = 30 + batch["genes"].argsort(dim=1, descending=True)[:, :8]
+        sizes["genes"] = 16
     with seeded(0):
-        module = Contrastive(dropout=0.0, dim=16, hidden=32, **options).build({"image": 20, "region": 20, "genes": 15})
+        module = config.build(sizes, gene_encoder=_GENES if from_tokens else None)
+    if from_tokens:
+        with torch.no_grad():
+            train["genes"] = module.gene_encoder(train)
     module.start(train)
+    if from_tokens:
+        del train["genes"], val["genes"]
     shared: dict[str, Any] = {"epochs": 4, "patience": None, "accelerator": "cpu"}
     strategy = "auto" if processes == 1 else "ddp_fork"
-    config = TrainConfig(batch_size=32 // processes, devices=processes, strategy=strategy, **shared)
-    return module, fit(module, train, config, val=val)
+    how = TrainConfig(batch_size=32 // processes, devices=processes, strategy=strategy, **shared)
+    return module, fit(module, train, how, val=val)
 
 
 def _difference(a: list[dict[str, float]], b: list[dict[str, float]]) -> float:
@@ -39,8 +58,9 @@ def _difference(a: list[dict[str, float]], b: list[dict[str, float]]) -> float:
     return max(abs(x[name] - y[name]) for x, y in zip(a, b, strict=True) for name in losses)
 
 
-def test_two_processes_have_the_losses_of_one() -> None:
-    (one, whole), (two, shared) = _trained(1), _trained(2)
+@pytest.mark.parametrize("from_tokens", [False, True])
+def test_two_processes_have_the_losses_of_one(from_tokens: bool) -> None:
+    (one, whole), (two, shared) = (_trained(n, from_tokens=from_tokens, trunk_rate=1.0) for n in (1, 2))
     assert whole[-1]["train_loss"] < whole[0]["train_loss"]
     assert _difference(whole, shared) < 1e-4
     for name, value in one.state_dict().items():

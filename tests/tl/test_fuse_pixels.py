@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from anndata import AnnData
 
 import histoscribe as hs
@@ -52,6 +53,23 @@ def test_all_three_embeddings_are_written_and_embedding_again_gives_the_same(
     assert Keys.X_IMAGE not in adata.obsm
     assert adata.uns[Keys.RECORD]["obsm.X_fused"]["inputs"] == ["obsm.X_genes", "obsm.tiles"]
     assert {"train_position", "train_patch_region", "val_region_spot", "check_cosine_gap"} <= set(model.history[-1])
+
+
+def test_both_encoders_are_trained_and_embed_again_what_they_did(tmp_path: Path) -> None:
+    adata = _section()
+    tiny = hs.nn.GeneEncoder.tiny(context=None, n_tokens=30, dim=16)
+    genes = hs.tl.pretrain_genes(adata, tiny, train=TrainConfig(epochs=0, accelerator="cpu"))
+    del adata.obsm[Keys.X_GENES]
+    model = hs.tl.fuse(adata, _config(), gene_model=genes, train=QUICK)
+    assert not torch.equal(model.module.pairs.gene_encoder.network.tokens.weight, genes.module.tokens.weight)
+    model.save(tmp_path / "m")
+    again = adata.copy()
+    hs.tl.embed(again, hs.nn.load(tmp_path / "m"))
+    for key in FUSED:
+        np.testing.assert_allclose(again.obsm[key], adata.obsm[key], atol=1e-5)
+    found = hs.tl.attribute(adata, model, adata.obs_names[3], n_patches=3)
+    assert found.genes.abs().max() > 0
+    assert adata.uns[Keys.RECORD]["obsm.X_fused"]["inputs"] == ["obsm.tiles", "layers.counts"]
 
 
 def test_slide_without_genes_is_embedded_from_its_tiles(fused: tuple[AnnData, Model]) -> None:

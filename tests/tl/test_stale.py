@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
@@ -24,7 +25,7 @@ def encoded() -> AnnData:
     return adata
 
 
-def _fuse(adata: AnnData, **reps: str) -> None:
+def _fuse(adata: AnnData, **reps: Any) -> None:
     hs.tl.fuse(adata, hs.nn.Contrastive(), train=QUICK, **reps)
 
 

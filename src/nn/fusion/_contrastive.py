@@ -13,6 +13,7 @@ from ..._checks import check, is_count, is_number
 from .._config import LATER
 from .._data import Batch
 from ..layers import Ridge, Standardise, Whiten, info_nce, overlap
+from ._gene_reader import GeneReader
 
 IMAGE, GENES, REGION = "image", "genes", "region"
 LOSSES = ("patch_spot", "region_spot", "patch_region", "position")
@@ -37,6 +38,9 @@ class Contrastive:
     That space keeps what the modalities share, so the fused vector is not taken from it: it is made of both *whitened
     inputs*, side by side, and holds what either knows alone too. Where a spot lacks one modality, its half is predicted
     from the joint-space vector of the other.
+
+    Where :func:`hs.tl.fuse` is given a gene encoder (``gene_model=``), that is trained further with the rest, as the
+    reference does; else gene vectors are taken as they are.
 
     Parameters
     ----------
@@ -77,9 +81,9 @@ class Contrastive:
         From pixels: ``"frozen"`` leaves the vision transformer's weights alone, ``"lora"`` adds low-rank ones to its
         linear layers (Hu et al. 2021), ``"full"`` trains all.
     trunk_rate
-        Learning rate of the trunk, as a share of that of the rest.
+        Learning rate of the trunk, and of a gene encoder that is trained further, as a share of that of the rest.
     layer_decay
-        Each layer of the trunk learns by this factor slower than the one above it.
+        Each layer of these learns by this factor slower than the one above it.
     lora_rank
         Rank of the added weights.
     private_weight
@@ -176,28 +180,32 @@ class Contrastive:
         """Whether a loss was asked for that regions are needed for."""
         return self.losses is not None and set(self.losses) != {"patch_spot"}
 
-    def build(self, sizes: Mapping[str, int], *, trunk: Any = None) -> Any:
+    def build(self, sizes: Mapping[str, int], *, trunk: Any = None, gene_encoder: Any = None) -> Any:
         """Make the module for inputs of these widths: ``image``, ``genes`` and, where there are regions, ``region``.
 
-        From pixels for ``genes``, with a network for ``trunk`` or its blueprint.
+        From pixels for ``genes``, with a network for ``trunk`` or its blueprint. ``gene_encoder`` describes the one that
+        is trained further, where there is one.
         """
         if self.reads_pixels:
             from ._pixel_contrastive import PixelContrastive
 
-            return PixelContrastive(self, sizes, trunk)
-        return ContrastiveModule(self, sizes)
+            return PixelContrastive(self, sizes, trunk, gene_encoder)
+        return ContrastiveModule(self, sizes, gene_encoder)
 
 
 class ContrastiveModule(nn.Module):
-    """The module that :class:`Contrastive` describes, for vectors of image and genes."""
+    """The module that :class:`Contrastive` describes, for vectors of image and genes, or tokens of genes."""
 
-    def __init__(self, config: Contrastive, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, config: Contrastive, sizes: Mapping[str, int], gene_encoder: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.image = _Branch(config, sizes[IMAGE], per_feature=True)
         self.genes = _Branch(config, sizes[GENES], per_feature=False)
         self.region = _Joined(config, sizes[REGION], per_feature=True) if REGION in sizes else None
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / config.temperature)))
+        self.gene_encoder = None if gene_encoder is None else GeneReader(gene_encoder)
 
     def _branches(self) -> dict[str, "_Branch"]:
         return {IMAGE: self.image, GENES: self.genes}
@@ -210,9 +218,23 @@ class ContrastiveModule(nn.Module):
     def _joined(self) -> dict[str, "_Joined"]:
         return {**self._branches(), **({} if self.region is None else {REGION: self.region})}
 
+    def rates(self) -> dict[str, float]:
+        """Learning rate of each parameter of the gene encoder, as a share of that of the rest."""
+        if self.gene_encoder is None:
+            return {}
+        rates = self.gene_encoder.rates(self.config.trunk_rate, self.config.layer_decay)
+        return {f"gene_encoder.{name}": rate for name, rate in rates.items()}
+
+    def joint_genes(self, batch: Batch) -> Tensor:
+        """Vectors of the genes in the joint space: of their vectors, or, while an encoder is trained, of their tokens."""
+        there = self.gene_encoder is None or GENES in batch
+        joint: Tensor = self.genes(batch[GENES] if there else self.gene_encoder(batch))  # type: ignore[misc]
+        return joint
+
     def joint(self, batch: Batch) -> dict[str, Tensor]:
         """Vectors of each modality and scale in the joint space, of length one."""
-        return {name: branch(batch[name]) for name, branch in self._joined().items()}
+        others = {name: branch for name, branch in self._joined().items() if name != GENES}
+        return {GENES: self.joint_genes(batch), **{name: branch(batch[name]) for name, branch in others.items()}}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Vectors of each modality and scale in the joint space, of length one."""

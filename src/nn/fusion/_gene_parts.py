@@ -68,6 +68,12 @@ class TokenParts:
         self.module, self.tokens, self.whole = module.eval(), tokens, whole.double()
         self.offset = self.whole - self._embedded(tokens[None])[0]
 
+    @classmethod
+    def of(cls, module: Any, tokens: Tensor) -> "TokenParts":
+        """Take a spot's vector as the transformer makes it."""
+        with torch.no_grad():
+            return cls(module, tokens, module.eval().embed(tokens[None].to(module.ranks.device))[0].cpu())
+
     @property
     def n_removed(self) -> int:
         """How many tokens, from the first on, are removed in turn; a spot keeps one at least."""
@@ -94,7 +100,7 @@ class TokenParts:
         handle = self.module.tokens.register_forward_hook(leaf)
         try:
             with torch.enable_grad(), full_float32():
-                vector = self.module.embed(self.tokens[None].to(self._device))
+                vector = self.module.embed(self.tokens[None].to(self.device))
                 found = score(vector.double().cpu() + self.offset).sum()
                 (gradient,) = torch.autograd.grad(found, held[0])
         finally:
@@ -102,11 +108,12 @@ class TokenParts:
         return (gradient * held[0]).sum(dim=-1)[0].detach().double().cpu()
 
     def _embedded(self, tokens: Tensor) -> Tensor:
-        with arithmetic("32", self._device):
-            found = self.module.embed(tokens.to(self._device)).double().cpu()
+        with arithmetic("32", self.device):
+            found = self.module.embed(tokens.to(self.device)).double().cpu()
         return found.clone()  # of the ordinary kind, not of inference
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the transformer is."""
         device: torch.device = self.module.ranks.device
         return device

@@ -33,12 +33,20 @@ class PixelContrastive(nn.Module):
         Width of ``genes``.
     trunk
         Blueprint of the vision transformer; under ``"network"`` the network itself, where it is there with its weights.
+    gene_encoder
+        Description of the gene encoder that is trained further, in the same way; None takes gene vectors.
     """
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, config: Contrastive, sizes: Mapping[str, int], trunk: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        config: Contrastive,
+        sizes: Mapping[str, int],
+        trunk: Mapping[str, Any],
+        gene_encoder: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.config, self.described = config, {key: value for key, value in trunk.items() if key != "network"}
         self.trunk = Trunk(trunk["network"] if "network" in trunk else rebuild(trunk), int(trunk["size"]))
@@ -48,7 +56,7 @@ class PixelContrastive(nn.Module):
         self.thumbnail = nn.Linear(width, width)
         self.position = nn.Linear(width, config.dim)
         self.picture = nn.Linear(width, 3 * PICTURE**2) if config.private_weight else None
-        self.pairs = ContrastiveModule(config, {IMAGE: width, GENES: sizes[GENES], REGION: width})
+        self.pairs = ContrastiveModule(config, {IMAGE: width, GENES: sizes[GENES], REGION: width}, gene_encoder)
         for name in ("mean", "std"):
             self.register_buffer(f"pixel_{name}", torch.tensor(trunk[name]).view(3, 1, 1), persistent=False)
 
@@ -60,10 +68,11 @@ class PixelContrastive(nn.Module):
         return self
 
     def rates(self) -> dict[str, float]:
-        """Learning rate of each parameter of the trunk, as a share of that of the rest."""
+        """Learning rate of each parameter of the trunk and the gene encoder, as a share of that of the rest."""
         rate, decay, top = self.config.trunk_rate, self.config.layer_decay, self.trunk.depth + 1
         names = [name for name, p in self.trunk.network.named_parameters() if p.requires_grad]
-        return {f"trunk.network.{name}": rate * decay ** (top - self.trunk.layer_of(name)) for name in names}
+        trunk = {f"trunk.network.{name}": rate * decay ** (top - self.trunk.layer_of(name)) for name in names}
+        return trunk | {f"pairs.{name}": rate for name, rate in self.pairs.rates().items()}
 
     def start(self, batch: Batch) -> None:
         """Fit the scale of the gene vectors; a trunk's own vectors are normed already."""
@@ -88,7 +97,7 @@ class PixelContrastive(nn.Module):
     def joint(self, batch: Batch) -> dict[str, Tensor]:
         """Vectors of patch, region and genes in the joint space, and the region's cells and the patch to be placed."""
         pairs, wanted = self.pairs, self.config.losses
-        joint = {GENES: pairs.genes(batch[GENES])}
+        joint = {GENES: pairs.joint_genes(batch)}
         if wanted is None or self.picture is not None or {"patch_spot", "patch_region"} & set(wanted):
             vectors = self.seen_as_patch(batch["patch"]).vectors
             joint[IMAGE] = pairs.image(vectors)

@@ -87,7 +87,8 @@ class PixelRows(Dataset[Batch]):
 
     def batches(self, batch_size: int, seed: int, epoch: Callable[[], int] | None) -> "PixelBatches":
         """Rows of each batch, with placements and turns."""
-        return PixelBatches(len(self), batch_size, seed, epoch, augment=self.augment)
+        section = self.tensors["section"]
+        return PixelBatches(len(self), batch_size, seed, epoch, section=section, augment=self.augment)
 
     def sha256(self) -> str:
         """Hash of the pixels and of all else that is known of the spots."""
@@ -104,8 +105,8 @@ class PixelBatches(Batches):
     Without an epoch (rows held out) nothing is turned, and the cells are the same every time.
     """
 
-    def __init__(self, *args: Any, augment: bool) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, section: Tensor, augment: bool) -> None:
+        super().__init__(*args, section=section)
         self.augment = augment
 
     def __iter__(self) -> Iterator[Asked]:  # type: ignore[override]

@@ -1,0 +1,198 @@
+"""A gene encoder that is trained further inside a fusion model."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from anndata import AnnData
+from scipy.sparse import csr_matrix
+from torch.nn import functional as F
+
+import histoscribe as hs
+from histoscribe._errors import OptionError
+from histoscribe._keys import Keys, valid
+from histoscribe.metrics import recall_at_k
+from histoscribe.nn import Contrastive, GeneEncoder, Model, TrainConfig
+from histoscribe.tl._fusion_genes import FusionGenes
+
+QUICK = TrainConfig(epochs=4, batch_size=32, accelerator="cpu", clip=None, val_fraction=0.0)
+RANKS = ("mean", "section")
+
+
+def _sections(n: int = 2) -> list[AnnData]:
+    """Sections whose image vectors say the planted pathways, and nothing else."""
+    adatas = hs.datasets.toy(n_slides=n, n_spots=120, n_genes=200)
+    for k, one in enumerate(adatas):
+        x = one.obsm[Keys.TRUE_PATHWAYS].to_numpy()
+        mix = np.random.default_rng(0).normal(size=(x.shape[1], 16))
+        noise = 0.1 * np.random.default_rng(k).normal(size=(len(x), 16))
+        one.obsm[Keys.X_IMAGE] = (x @ mix + noise).astype(np.float32)
+    return adatas
+
+
+def _encoder(adatas: list[AnnData], rank: Any = "mean", *, epochs: int = 0, **options: Any) -> Model:
+    config = GeneEncoder.tiny(**{"dim": 32, "n_tokens": 40, "context": None, **options})
+    return hs.tl.pretrain_genes(adatas, config, rank=rank, train=TrainConfig(epochs=epochs, accelerator="cpu"))
+
+
+@pytest.fixture(scope="module")
+def adatas() -> list[AnnData]:
+    return _sections()
+
+
+@pytest.fixture(scope="module", params=RANKS)
+def encoder(request: pytest.FixtureRequest, adatas: list[AnnData]) -> Model:
+    return _encoder(adatas, request.param)
+
+
+@pytest.fixture(scope="module")
+def fused(adatas: list[AnnData], encoder: Model) -> Model:
+    config = Contrastive(dim=16, trunk_rate=1.0, layer_decay=1.0)
+    return hs.tl.fuse(adatas, config, gene_model=encoder, train=QUICK)
+
+
+def _network(model: Model) -> dict[str, torch.Tensor]:
+    return dict(model.module.gene_encoder.network.state_dict())
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_at_a_rate_of_zero_it_is_what_its_vectors_give(rank: str) -> None:
+    adatas = _sections()
+    encoder = _encoder(adatas, rank)
+    hs.tl.encode_genes(adatas, encoder)
+    config = Contrastive(dim=16, dropout=0.0, trunk_rate=0.0)
+    hs.tl.fuse(adatas, config, train=QUICK)
+    wanted = [{key: one.obsm[key] for key in one.obsm if key.startswith("X_fused")} for one in adatas]
+    assert len(wanted[0]) == 3
+    model = hs.tl.fuse(adatas, config, gene_model=encoder, train=QUICK)
+    for one, vectors in zip(adatas, wanted, strict=True):
+        for key, x in vectors.items():
+            np.testing.assert_allclose(one.obsm[key], x, atol=2e-4, err_msg=key)
+    for name, weight in _network(model).items():
+        assert torch.equal(weight, encoder.module.state_dict()[name]), name
+
+
+def test_it_is_trained_and_the_one_that_was_passed_is_not(adatas: list[AnnData], encoder: Model, fused: Model) -> None:
+    before = encoder.sha256
+    assert fused.meta["encoders"]["genes"] == before
+    hs.tl.fuse(adatas, Contrastive(dim=16), gene_model=encoder, train=replace(QUICK, epochs=1))
+    assert encoder.sha256 == before
+    own = encoder.module.state_dict()
+    still = [name for name, weight in _network(fused).items() if torch.equal(weight, own[name])]
+    assert still == []
+
+
+def test_pairs_teach_it_what_its_vectors_did_not_say() -> None:
+    *train, new = _sections(3)
+    encoder = _encoder(train, start="random", dim=8)
+    config, long = Contrastive(dim=16, trunk_rate=1.0, layer_decay=1.0), replace(QUICK, epochs=25)
+    recall, gene_models = {}, {"frozen": None, "trained": encoder}
+    for name, gene_model in gene_models.items():
+        hs.tl.encode_genes([*train, new], encoder)
+        model = hs.tl.fuse(train, config, train=long, gene_model=gene_model)
+        hs.tl.embed(new, model)
+        recall[name] = recall_at_k(new.obsm[Keys.X_FUSED_IMAGE], new.obsm[Keys.X_FUSED_GENES], 10)
+    assert recall["trained"] > recall["frozen"] + 0.1, recall
+
+
+def test_embed_makes_what_fuse_wrote_also_when_loaded(adatas: list[AnnData], encoder: Model, tmp_path: Path) -> None:
+    model = hs.tl.fuse(adatas, Contrastive(dim=16, trunk_rate=1.0), gene_model=encoder, train=QUICK)
+    model.save(tmp_path / "model")
+    loaded = hs.nn.load(tmp_path / "model")
+    assert loaded.sha256 == model.sha256
+    for one in adatas:
+        wanted = {key: one.obsm[key].copy() for key in (Keys.X_FUSED, Keys.X_FUSED_IMAGE, Keys.X_FUSED_GENES)}
+        hs.tl.embed(one, loaded)
+        for key, x in wanted.items():
+            np.testing.assert_array_equal(one.obsm[key], x, err_msg=key)
+
+
+def test_vectors_stand_where_training_saw_them(encoder: Model) -> None:
+    """What is subtracted in training is the mean of before; afterwards the scale makes up for it, of one section exactly."""
+    adata = _sections()[0]
+    model = hs.tl.fuse(adata, Contrastive(dim=16, trunk_rate=1.0), gene_model=encoder, train=QUICK)
+    before = FusionGenes([adata], encoder, layer=None, library_key=Keys.LIBRARY_ID, device="cpu")
+    module = model.module
+    with torch.no_grad():
+        x = module.gene_encoder(before.served) - before.before.mean(dim=0)
+        seen = F.normalize(module.genes.head(x / module.genes.scale.scale), dim=-1)
+    np.testing.assert_allclose(adata.obsm[Keys.X_FUSED_GENES], seen.numpy(), atol=1e-5)
+
+
+def test_a_gene_weighs_what_its_counts_do() -> None:
+    adata = hs.datasets.toy(n_spots=100, n_genes=200)
+    hs.pp.tile(adata)
+    hs.tl.encode_image(adata, "stain_stats")
+    encoder = _encoder([adata], n_tokens=200)  # all genes: none moves up from beyond the last
+    model = hs.tl.fuse(adata, Contrastive(dim=16, trunk_rate=1.0), gene_model=encoder, train=QUICK)
+    name = adata.obs_names[7]
+    found = hs.tl.attribute(adata, model, name, encoder="stain_stats", n_patches=4)
+    whole = _cosine(adata, model, name)
+    assert found.cosine == pytest.approx(whole, abs=1e-5)
+    for gene, value in found.genes.iloc[[0, 3, -1]].items():
+        without = adata.copy()
+        counts = without.layers[Keys.COUNTS].toarray()
+        counts[without.obs_names == name, without.var_names == gene] = 0
+        without.layers[Keys.COUNTS] = csr_matrix(counts)
+        assert value == pytest.approx(whole - _cosine(without, model, name), abs=1e-5)
+    with pytest.raises(OptionError, match=r"gene_model.*of its own"):
+        hs.tl.attribute(adata, model, name, encoder="stain_stats", gene_model=encoder)
+
+
+def _cosine(adata: AnnData, model: Model, name: str) -> float:
+    embedded: Any = hs.tl.embed(adata, model, copy=True)
+    one = embedded[name]
+    return float((one.obsm[Keys.X_FUSED_IMAGE] * one.obsm[Keys.X_FUSED_GENES]).sum())
+
+
+def test_a_bare_slide_is_embedded_by_its_image(adatas: list[AnnData], fused: Model) -> None:
+    adata = adatas[0]
+    bare = AnnData(obs=adata.obs[[Keys.LIBRARY_ID]].copy())
+    bare.obsm[Keys.X_IMAGE] = adata.obsm[Keys.X_IMAGE]
+    with pytest.warns(UserWarning, match=r"genes: no counts"):
+        hs.tl.embed(bare, fused)
+    assert Keys.X_FUSED_GENES not in bare.obsm
+    assert bare.obs[valid(Keys.X_FUSED)].all()
+    hs.tl.embed(adata, fused)
+    np.testing.assert_array_equal(bare.obsm[Keys.X_FUSED_IMAGE], adata.obsm[Keys.X_FUSED_IMAGE])
+
+
+def test_spots_without_counts_are_filled_and_do_not_train(adatas: list[AnnData], encoder: Model) -> None:
+    adata = adatas[0].copy()
+    counts = adata.layers[Keys.COUNTS].toarray()
+    counts[:5] = 0
+    adata.layers[Keys.COUNTS] = csr_matrix(counts)
+    model = hs.tl.fuse(adata, Contrastive(dim=16), gene_model=encoder, train=QUICK)
+    assert model.meta["n_train"] == adata.n_obs - 5
+    assert adata.obs[valid(Keys.X_FUSED_GENES)].tolist() == [False] * 5 + [True] * (adata.n_obs - 5)
+    assert adata.obs[valid(Keys.X_FUSED)].all()
+
+
+def test_queries_are_compared_with_their_whole_section(adatas: list[AnnData], fused: Model) -> None:
+    adata = adatas[0]
+    every = hs.tl.retrieve(adata, adata, fused, modality="genes", k=3).set_index("query")
+    names = [adata.obs_names[k] for k in (50, 3)]
+    some = hs.tl.retrieve(adata, names, fused, modality="genes", k=3).set_index("query")
+    assert some["match"].tolist() == every.loc[names, "match"].tolist()
+    np.testing.assert_array_equal(some["cosine"], every.loc[names, "cosine"])
+
+
+def test_its_vectors_are_written_by_encode_genes(adatas: list[AnnData], fused: Model) -> None:
+    adata = adatas[0].copy()
+    hs.tl.encode_genes(adata, fused)
+    batch = {"genes": torch.from_numpy(adata.obsm[Keys.X_GENES])}
+    hs.tl.embed(adata, fused, modality="genes")
+    with torch.no_grad():
+        np.testing.assert_allclose(adata.obsm[Keys.X_FUSED_GENES], fused.module.embed(batch, "genes"), atol=1e-6)
+
+
+def test_what_can_not_be_trained_is_refused(adatas: list[AnnData], fused: Model) -> None:
+    with pytest.raises(OptionError, match=r"gene_model.*PCA"):
+        hs.tl.fuse(adatas, Contrastive(), gene_model=hs.tl.fit_pca(adatas, n_comps=5))
+    with pytest.raises(OptionError, match=r"gene_model.*Contrastive"):
+        hs.tl.fuse(adatas, Contrastive(), gene_model=fused)
+    with pytest.raises(OptionError, match=r"gene_rep.*reads counts"):
+        hs.tl.embed(adatas[0], fused, gene_rep="X_genes")
