@@ -1,7 +1,7 @@
 """How to train: one configuration for all models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours →
 LATER = {"later": True}
 NOT_RECORDED = {"recorded": False}  # what results do not depend on, and what may name a user's folders
 _ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
+
+def default_of(option: Field[Any]) -> Any:
+    """Return what an option of a configuration is where it is left out."""
+    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from .._errors import FileError
 from .._registry import Registry
 from .._types import check_types
 from ._budget import within
+from ._config import default_of
 from ._hub import named
 from ._save import CONFIG, WEIGHTS, fingerprint, load_strict, read_folder, write_folder
 
@@ -176,15 +177,11 @@ class Model:
 def _options(config: Any) -> dict[str, Any]:
     """List options; those that came later are left out at their default, so that a model keeps the hash it had before."""
     held = asdict(config)
-    return {f.name: held[f.name] for f in fields(config) if not _later(f) or held[f.name] != _default(f)}
+    return {f.name: held[f.name] for f in fields(config) if not _later(f) or held[f.name] != default_of(f)}
 
 
 def _later(option: Any) -> bool:
     return bool(option.metadata.get("later"))
-
-
-def _default(option: Any) -> Any:
-    return option.default if option.default_factory is MISSING else option.default_factory()
 
 
 def load(path: str | Path) -> Model:

@@ -1,8 +1,11 @@
+from typing import Any
+
 import pytest
 import torch
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from histoscribe._errors import OptionError
 from histoscribe.metrics import recall_at_k
 from histoscribe.nn import Contrastive, TrainConfig
 from histoscribe.nn._data import Batch
@@ -139,3 +142,15 @@ def test_embedding_does_not_depend_on_the_other_rows(trained: ContrastiveModule)
     test, _ = planted(64, seed=6)
     alone = trained.embed({name: value[:3] for name, value in test.items()}, "both")
     torch.testing.assert_close(trained.embed(test, "both")[:3], alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"trunk": "lora"}, {"encoder": "uni"}, {"encoder_options": {"img_size": 64}}, {"augment": False}],
+    ids=lambda option: next(iter(option)),
+)
+def test_options_of_pixels_are_refused_where_none_are_read(option: dict[str, Any]) -> None:
+    (name,) = option
+    with pytest.raises(OptionError, match=rf"Contrastive\.{name}.*mode='cached'.*Pass mode='pixels'"):
+        Contrastive(**option)
+    assert getattr(Contrastive(mode="pixels", **option), name) == option[name]

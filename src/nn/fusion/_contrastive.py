@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..._checks import check, is_count, is_number
-from .._config import LATER
+from .._config import LATER, default_of
 from .._data import Batch
 from ..layers import Ridge, Standardise, Whiten, info_nce, overlap
 from ._gene_reader import GeneReader
@@ -24,6 +24,7 @@ _PAIRS = {
     "region_spot": (REGION, GENES, True, "region_boxes"),
     "patch_region": (IMAGE, REGION, False, "region_boxes"),
 }
+_PIXELS_ALONE = ("encoder", "encoder_options", "pretrained", "trunk", "lora_rank", "augment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +158,15 @@ class Contrastive:
         named = isinstance(options, Mapping) and all(isinstance(name, str) for name in options)
         check("Contrastive.encoder_options", options, named, "a dict of options")
         check("Contrastive.trunk", self.trunk, self.trunk in TRUNKS, f"one of {TRUNKS}")
+        if not self.reads_pixels:
+            self._check_no_pixels()
+
+    def _check_no_pixels(self) -> None:
+        """Refuse options that say how pixels are read where none are: whoever sets them expects a network to be trained."""
+        for option in fields(self):
+            value, fix = getattr(self, option.name), "Pass mode='pixels', or leave it out."
+            ok = option.name not in _PIXELS_ALONE or value == default_of(option)
+            check(f"Contrastive.{option.name}", value, ok, "no such option with mode='cached'", fix=fix)
 
     def _check_losses(self) -> None:
         if self.losses is None:
