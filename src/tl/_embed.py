@@ -77,6 +77,8 @@ def embed(
     ------
     MissingError
         A slot is missing.
+    CountsError, GenesError
+        Of a model with a gene encoder of its own: no raw counts, or hardly any of genes that it knows.
     OptionError
         Unknown modality, or vectors of another encoder than in training.
 

@@ -14,7 +14,7 @@ from anndata import AnnData
 import histoscribe as hs
 from histoscribe._errors import OptionError
 from histoscribe.nn import Contrastive, TrainConfig
-from histoscribe.nn.fusion._contrastive import ContrastiveModule
+from histoscribe.nn.fusion._contrastive_module import ContrastiveModule
 
 from ..digest import digest
 from ..tl.conftest import section

@@ -11,7 +11,7 @@ from histoscribe.nn import Contrastive, TrainConfig
 from histoscribe.nn._data import Batch
 from histoscribe.nn._fit import fit
 from histoscribe.nn._seed import seeded
-from histoscribe.nn.fusion._contrastive import ContrastiveModule
+from histoscribe.nn.fusion._contrastive_module import ContrastiveModule
 
 from .conftest import planted
 

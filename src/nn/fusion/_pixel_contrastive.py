@@ -17,7 +17,8 @@ from ..image._pixels import normalize
 from ..image._torch_encoder import Setup, TorchEncoder
 from ..image._trunk import Seen, Trunk
 from ..layers import grid_pool, placing
-from ._contrastive import GENES, IMAGE, REGION, Contrastive, ContrastiveModule
+from ._contrastive import Contrastive
+from ._contrastive_module import GENES, IMAGE, REGION, ContrastiveModule
 
 PICTURE = 8  # pixels a side that a vector is asked for
 
