@@ -1,14 +1,18 @@
-"""What pretraining genes without images is worth when pairs are few.
+"""What pretraining genes without images is worth when pairs are few, and what pairs teach a gene encoder.
 
 The reference trains its gene encoder on many sections without images first, so that fewer pairs are needed. Here: gene vectors
 of four patients without images (three sections each of A, D, E, F), then `nn.Contrastive` on 10, 30 and 100 % of the pairs of
 her2st C2 to C5 (cached `stain_stats`, patch), drawn at random. Recall at 10, mean of both ways, on C6 (same patient) and B4
 (another one), ± SD over three draws. *Pretrained*: `GeneEncoder.tiny`, IGR and set, two epochs. *Linear start*: the same without
-training. *Random*: random weights. *Components*: fitted on the same four patients, or on the pairs themselves. Gene vectors
-are the same at each share but for the last row: what changes is how many pairs the heads see.
+training. *Random*: random weights. *Trained further*: the encoder is part of the alignment (`fuse(gene_model=)`), as the reference
+has it, at a tenth of the learning rate of the heads; the random one, which has nothing to lose, at their own. *Components*: fitted on
+the same four patients, or on the pairs themselves. But for these and the last row of components, gene vectors are the same at
+each share: what changes is how many pairs the heads see.
 
-Pretraining is worth a great deal against random weights, at every share, which is the reference's claim; it is worth nothing against
-its own linear start but at 10 % of the pairs, and components of the same four patients are ahead of all encoders. What holds
+Pretraining is worth a great deal against random weights, at every share, which is the reference's claim; against its own linear start
+it is worth nothing that stands out of the spread, and components of the same four patients are ahead of all encoders. Training an
+encoder further with the pairs changes nothing that a thousand of them could show, and random weights that are trained with the pairs stay
+far behind: what counts at this size is where an encoder starts, not that it is trained along. What holds
 without any network: genes without images help where pairs are few (components of the four patients against those of the pairs,
 10 and 30 %), and no longer where there are many.
 """
