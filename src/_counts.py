@@ -45,10 +45,9 @@ def raw_counts(adata: AnnData, layer: str | None = None, fractions: "Fractions |
     return counts
 
 
-def has_counts(adata: AnnData, layer: str | None = None) -> bool:
-    """Whether a section has genes at all, and the layer where one is named; a bare slide has none."""
-    named = layer is not None and layer != Keys.COUNTS
-    return adata.n_vars > 0 and (layer in adata.layers if named else adata.X is not None or Keys.COUNTS in adata.layers)
+def has_genes(adata: AnnData) -> bool:
+    """Whether a section has values of genes, of whatever kind; a bare slide has none."""
+    return adata.n_vars > 0 and (adata.X is not None or len(adata.layers) > 0)
 
 
 def _find(adata: AnnData, layer: str | None) -> tuple[str, Any]:

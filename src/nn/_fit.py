@@ -22,8 +22,9 @@ from ._callbacks import Bar, Best, Checkpoint, Csv, History, Plain
 from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
+from ._diverged import diverged
 from ._seed import seeded
-from ._training import Training, diverged
+from ._training import Training
 
 # What may differ between a run and its continuation.
 _FREE = {"num_workers", "accelerator", "devices", "strategy", "checkpoint_dir", "logger", "resume"}
@@ -108,7 +109,8 @@ def _identity(module: nn.Module, rows: Any, config: TrainConfig) -> dict[str, An
     shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
     data = rows.sha256() if hasattr(rows, "sha256") else str(len(rows))
     model = {name: repr(value) for name, value in getattr(getattr(module, "config", None), "__dict__", {}).items()}
-    return {**options, "module": shapes, "model": model, "data": data}
+    gene_model = getattr(module, "gene_model", None)
+    return {**options, "module": shapes, "model": model, "gene_model": gene_model, "data": data}
 
 
 def _trainer(config: TrainConfig, device: str | None, callbacks: list[Any]) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..metrics import effective_rank, recall_at_k
 from ._data import Batch
+from ._diverged import check_finite
 
 PAIR = ("image", "genes")
 _MOST = 4096  # rows that are compared with each other
@@ -22,7 +23,9 @@ def agreement(seen: Sequence[Batch]) -> dict[str, float]:
     ``_within``, the first among spots of the same section alone. ``cosine_gap``: how much more alike a spot's image and
     genes are than those of different spots. ``rank_image``: dimensions that the vectors use.
     """
-    whole = {name: torch.cat([batch[name] for batch in seen])[:_MOST].numpy() for name in seen[0]}
+    together = {name: torch.cat([batch[name] for batch in seen])[:_MOST] for name in seen[0]}
+    check_finite({name: x for name, x in together.items() if name in PAIR})
+    whole = {name: x.numpy() for name, x in together.items()}
     found = {f"rank_{name}": effective_rank(whole[name]) for name in PAIR if name in whole and len(whole[name])}
     if len(found) < 2 or len(whole["section"]) < 2:
         return found

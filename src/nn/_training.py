@@ -8,9 +8,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .._errors import FileError, TrainingError
+from .._errors import FileError
 from ._config import TrainConfig
 from ._data import Batch, mean_over_ranks, rank_and_world
+from ._diverged import diverged
 from ._pairs import PAIR, agreement
 from ._seed import reseed
 
@@ -163,9 +164,3 @@ def _difference(found: Any, own: Any) -> str:
         names = [name for name in {**found, **own} if found.get(name) != own.get(name)]
         return ", ".join(f"{name} {found.get(name)} for {own.get(name)}" for name in names[:3])
     return f"{str(found)[:500]} for {str(own)[:500]}"
-
-
-def diverged(what: str) -> TrainingError:
-    """Error of a loss or weight that is no longer a number."""
-    fix = "Lower lr, or set clip; with checkpoint_dir= the last good epoch is in last.ckpt."
-    return TrainingError(what, found="NaN or infinity", expected="a finite number", fix=fix)

@@ -39,6 +39,7 @@ def attribute(
     method: Literal["occlusion", "gradient"] = "occlusion",
     n_patches: int = 14,
     tiles_key: str | None = None,
+    layer: str | None = None,
     library_key: str = Keys.LIBRARY_ID,
     device: str | None = None,
     random_state: int = 0,
@@ -76,6 +77,8 @@ def attribute(
         Squares a side of the tile.
     tiles_key
         Slot with the tiles; None takes the one that the model, or the record of ``obsm["X_image"]``, names.
+    layer
+        Layer with raw counts, for a model with a gene encoder of its own; that of training where left out.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     device
@@ -91,6 +94,8 @@ def attribute(
     ------
     MissingError
         No spot of that name, or a slot is missing.
+    CountsError
+        Of a model with a gene encoder of its own: no raw counts.
     OptionError
         The spot has no image or no genes; another encoder or gene model than in training; vectors that were mapped to
         another stain; ``method="gradient"`` with an encoder that gradients do not pass.
@@ -122,7 +127,7 @@ def attribute(
     _check_section(adata)
     _check_model(model)
     check_gene_model(model, gene_model)
-    place, slots = _place(adata, spot, library_key), slots_of(model)
+    place, slots = _place(adata, spot, library_key), slots_of(model, layer)
     vectors = slots.get("image")  # none of a model that learned from pixels
     v, x = _vectors(adata, model, place, slots, library_key, device)
     try:
@@ -130,16 +135,8 @@ def attribute(
         _check_method(method, own)
         tiles = tiles_slot(adata, model, vectors, tiles_key)
         squares = squares_of(adata, place, own, tiles=tiles, library_key=library_key, n_patches=n_patches)
-        genes = genes_of(
-            adata,
-            place,
-            x,
-            model,
-            gene_model,
-            slot=slots["counts" if "counts" in slots else "genes"],
-            library_key=library_key,
-            device=device,
-        )
+        read = slots["counts" if "counts" in slots else "genes"]
+        genes = genes_of(adata, place, x, model, gene_model, slot=read, library_key=library_key, device=device)
         joint, anew = Joint(model.module), redrawn(model, random_state)
         if v is not None:
             _check_vector(joint, v, squares, vectors)
@@ -190,9 +187,9 @@ def _vectors(
 ) -> tuple[Tensor | None, Tensor]:
     """Vectors of a spot's image, where they were computed before, and of its genes."""
     read: dict[str, Slot | None] = {name: slot for name, slot in slots.items() if name in ("image", "genes")}
-    batch = gather([adata], read, sizes=model.meta["sizes"], library_key=library_key)
+    batch = gather([adata], read, sizes=model.meta["sizes"], library_key=library_key, places=False)
     if "counts" in slots:
-        x, ok = vectors_of_counts([adata], model, library_key=library_key, device=device)
+        x, ok = vectors_of_counts([adata], model, slots["counts"], library_key=library_key, device=device)
         batch |= {"genes": torch.from_numpy(x), "genes_valid": torch.from_numpy(ok)}
         read["genes"] = slots["counts"]
     for name, slot in read.items():
@@ -201,8 +198,10 @@ def _vectors(
         if name in model.meta["slots"]:
             check_encoder([adata], model, name, slot)
         if not batch[f"{name}_valid"][place.row]:
-            found = f"{place.spot!r} without a vector of {slot.where}[{str(slot)!r}]"
-            fix = f"Take a spot for which obs['{slot}_valid'] is True, or one with counts."
+            found = f"{place.spot!r} without a vector in obsm[{str(slot)!r}]"
+            fix = f"Take a spot for which obs['{slot}_valid'] is True."
+            if slot.where == Keys.COUNTS.where:
+                found, fix = f"{place.spot!r} without counts of genes that the model knows", "Take one with counts."
             raise OptionError("spot", found=found, expected="one with an image and genes", fix=fix)
     return batch["image"][place.row] if "image" in read else None, batch["genes"][place.row]
 

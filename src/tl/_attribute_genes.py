@@ -14,7 +14,7 @@ from .._counts import raw_counts
 from .._errors import GenesError, OptionError
 from .._expression import log_cp10k
 from .._gene_names import match_genes
-from .._keys import Slot
+from .._keys import Keys, Slot
 from .._record import record
 from .._vocabulary import PAD, Vocabulary
 from ..nn import PCA, GeneEncoder, Model
@@ -77,7 +77,8 @@ def genes_of(
     """Take the vector (d,) of a spot apart, into genes where the gene model is there, else into its columns."""
     if "gene_encoder" in model.meta:
         own = gene_encoder_of(model)
-        return _tokens(adata, place, vector, own, slot, model.meta["counts"], library_key, device)
+        layer = None if slot == Keys.COUNTS else str(slot)
+        return _tokens(adata, place, vector, own, slot, layer, library_key, device)
     layer = record(adata, slot).get("params", {}).get("layer")
     if gene_model is None:
         mean = pairs_of(model.module).genes.scale.mean.cpu()

@@ -9,10 +9,11 @@ import torch
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._counts import has_counts
+from .._counts import has_genes
 from .._errors import MissingError, OptionError
 from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, has, write
+from .._sections import sections
 from .._types import check_types
 from ..nn import Model
 from ..nn._data import Batch
@@ -26,6 +27,12 @@ _CHUNK = 8192
 _MODALITIES = ("image", "genes")
 _SLOTS = {"image": Keys.X_IMAGE, "genes": Keys.X_GENES, "pathways": Keys.SCORES, "region": Keys.X_IMAGE}
 _OF = {"tiles": "image", "counts": "genes"}  # what a model makes of them itself
+_FILLED_BY = {
+    "image": "Run hs.tl.encode_image(...)",
+    "genes": "run hs.tl.encode_genes(...)",
+    "tiles": "Run hs.pp.tile(...)",
+    "counts": "pass sections with raw counts",
+}
 _JOINT = {"image": Keys.X_FUSED_IMAGE, "genes": Keys.X_FUSED_GENES}
 
 
@@ -37,12 +44,16 @@ def embed(
     image_rep: str | None = None,
     gene_rep: str | None = None,
     tiles_key: str | None = None,
+    layer: str | None = None,
     library_key: str = Keys.LIBRARY_ID,
     key_added: str = Keys.X_FUSED,
     device: str | None = None,
     copy: bool = False,
 ) -> AnnData | list[AnnData] | None:
     """Write the vectors of a fusion model for sections, seen in training or not.
+
+    Of a list, each section is embedded by what it has. Where the model has a gene encoder of its own that ranks genes with
+    ``rank="section"``, embed whole sections: part of one has another mean.
 
     Parameters
     ----------
@@ -58,6 +69,8 @@ def embed(
         in the place of the first, one with a gene encoder of its own counts in the place of the second.
     tiles_key
         Slot with those tiles; that of training where left out.
+    layer
+        Layer with those counts; that of training where left out.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     key_added
@@ -85,7 +98,7 @@ def embed(
     Warns
     -----
     UserWarning
-        ``"both"`` was asked for and a slot is missing: its half is predicted for all spots.
+        ``"both"`` was asked for and a section lacks a slot: its half is predicted for all spots of it.
 
     Examples
     --------
@@ -97,10 +110,18 @@ def embed(
         raise OptionError("modality", found=repr(modality), expected=expected, fix="Choose one of these.")
     _check_fusion(model)
     targets = Targets(adata, copy=copy)
-    sections = list(targets)
-    named = {"image": image_rep, "genes": gene_rep, "tiles": tiles_key}
-    batch = _read(sections, model, modality, named, library_key=library_key, device=device)
-    write_vectors(sections, model, batch, modality, Keys.X_FUSED.renamed(key_added), by="tl.embed", device=device)
+    adatas = list(targets)
+    named = {"image": image_rep, "genes": gene_rep, "tiles": tiles_key, "counts": layer}
+    _check_named(model, named)
+    read = []
+    for some in _alike(adatas, model, named) if modality == "both" else [adatas]:
+        where = f" of {', '.join(_names(some, library_key))}" if len(some) < len(adatas) else ""
+        slots = _slots(some, model, named, modality)
+        if modality == "both":
+            _check_lacking(model, [_OF.get(name, name) for name, slot in slots.items() if slot is None], where)
+        read.append((some, _read(some, model, slots, library_key=library_key, device=device)))
+    for some, batch in read:
+        write_vectors(some, model, batch, modality, Keys.X_FUSED.renamed(key_added), by="tl.embed", device=device)
     return targets.result()
 
 
@@ -111,13 +132,15 @@ def joint_vectors(
     *,
     image_rep: str | None = None,
     gene_rep: str | None = None,
+    layer: str | None = None,
     library_key: str = Keys.LIBRARY_ID,
     device: str | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Vectors of one modality in the joint space, as :func:`embed` makes them, and which rows hold one; none is written."""
     _check_fusion(model)
-    named = {"image": image_rep, "genes": gene_rep}
-    batch = _read(adatas, model, modality, named, library_key=library_key, device=device)
+    named = {"image": image_rep, "genes": gene_rep, "counts": layer}
+    _check_named(model, named)
+    batch = _read(adatas, model, _slots(adatas, model, named, modality), library_key=library_key, device=device)
     x = _run(model, batch, modality, device)
     return x, _valid(batch, modality) & np.isfinite(x).all(axis=1)
 
@@ -131,26 +154,21 @@ def _check_fusion(model: Model) -> None:
 def _read(
     adatas: Sequence[AnnData],
     model: Model,
-    modality: str,
-    named: Mapping[str, str | None],
+    slots: Mapping[str, Slot | None],
     *,
     library_key: str,
     device: str | None,
 ) -> Batch:
-    """Read what a modality needs: vectors from their slots, and what a model sees for itself from the image."""
-    _check_named(model, named)
-    slots = _slots(adatas, model, named, modality)
-    if modality == "both":
-        _check_lacking(model, [_OF.get(name, name) for name, slot in slots.items() if slot is None])
+    """Read vectors from their slots, and what a model makes of tiles and counts itself; None for what is not read."""
     vectors = {name: slot for name, slot in slots.items() if name not in _OF}
-    batch = gather(adatas, vectors, sizes=model.meta["sizes"], library_key=library_key)
+    batch = gather(adatas, vectors, sizes=model.meta["sizes"], library_key=library_key, places=False)
     how: dict[str, Any] = {"library_key": library_key, "device": device}
     if "tiles" in slots:
         tiles, width = slots["tiles"], model.module.trunk.width
         _put(batch, "image", width, None if tiles is None else vectors_of_tiles(adatas, model, tiles, **how))
     if "counts" in slots:
-        width = model.meta["sizes"]["genes"]
-        _put(batch, "genes", width, None if slots["counts"] is None else vectors_of_counts(adatas, model, **how))
+        counts, width = slots["counts"], model.meta["sizes"]["genes"]
+        _put(batch, "genes", width, None if counts is None else vectors_of_counts(adatas, model, counts, **how))
     return batch
 
 
@@ -163,21 +181,39 @@ def _put(batch: Batch, name: str, width: int, made: tuple[NDArray[np.float32], N
 
 def _check_named(model: Model, named: Mapping[str, str | None]) -> None:
     """Refuse the name of a slot that a model does not read."""
-    for name, option in (("image", "image_rep"), ("genes", "gene_rep"), ("tiles", "tiles_key")):
+    options = {"image": "image_rep", "genes": "gene_rep", "tiles": "tiles_key", "counts": "layer"}
+    for name, option in options.items():
         if named.get(name) is not None and name not in slots_of(model):
-            reads = "vectors" if name == "tiles" else {"image": "tiles", "genes": "counts"}[name]
+            reads = "vectors" if name in _OF else {"image": "tiles", "genes": "counts"}[name]
             found = f"{named[name]!r} for a model that reads {reads}"
             raise OptionError(option, found=found, expected="None", fix="Leave it out.")
 
 
-def slots_of(model: Model) -> dict[str, Slot]:
-    """Slots that a model was trained on, by what they hold."""
+def slots_of(model: Model, layer: str | None = None) -> dict[str, Slot]:
+    """Slots that a model was trained on, by what they hold; with counts from another layer where one is named."""
     slots = {name: _SLOTS[name].renamed(slot) for name, slot in model.meta["slots"].items()}
     if "tiles" in model.meta:
         slots["tiles"] = Keys.TILES.renamed(model.meta["tiles"])
     if "counts" in model.meta:
-        slots["counts"] = Keys.COUNTS.renamed(model.meta["counts"] or Keys.COUNTS)
+        slots["counts"] = Keys.COUNTS.renamed(layer or model.meta["counts"] or Keys.COUNTS)
     return slots
+
+
+def _alike(adatas: Sequence[AnnData], model: Model, named: Mapping[str, str | None]) -> list[list[AnnData]]:
+    """Sort sections by what they have of what a model reads."""
+    groups: dict[tuple[bool, ...], list[AnnData]] = {}
+    for one in adatas:
+        wanted = {name: slot.renamed(named.get(name) or str(slot)) for name, slot in slots_of(model).items()}
+        groups.setdefault(tuple(_there(one, name, slot) for name, slot in wanted.items()), []).append(one)
+    return list(groups.values())
+
+
+def _there(adata: AnnData, name: str, slot: Slot) -> bool:
+    return has_genes(adata) if name == "counts" else has(adata, slot)
+
+
+def _names(adatas: Sequence[AnnData], library_key: str) -> list[str]:
+    return [repr(name) for one in adatas for name in sections(one, library_key)]
 
 
 def _slots(
@@ -189,7 +225,7 @@ def _slots(
         if name == "region":
             continue
         slot, of = used.renamed(named.get(name) or str(used)), _OF.get(name, name)
-        there = all(has_counts(one, slot) if name == "counts" else has(one, slot) for one in adatas)
+        there = all(_there(one, name, slot) for one in adatas)
         wanted = modality in ("both", of)
         slots[name] = slot if wanted and (there or modality == of or named.get(name)) else None
         if slots[name] is not None and there and name not in _OF:
@@ -197,17 +233,18 @@ def _slots(
     return slots
 
 
-def _check_lacking(model: Model, lacking: Sequence[str]) -> None:
+def _check_lacking(model: Model, lacking: Sequence[str], where: str) -> None:
     """Warn of a modality that is not there, where both were asked for; refuse where neither is."""
     if len(lacking) == len(_MODALITIES):
-        found = f"none of {[str(slot) for slot in slots_of(model).values()]}"
-        fix = "Run hs.tl.encode_image(...) or hs.tl.encode_genes(...) first."
-        raise MissingError("obsm", found=found, expected="at least one of them", fix=fix)
+        read = {name: slot for name, slot in slots_of(model).items() if name != "region"}
+        found = f"none of {[f'{slot.where}[{str(slot)!r}]' for slot in read.values()]}"
+        fix = f"{' or '.join(_FILLED_BY[name] for name in read if name in _FILLED_BY)} first."
+        raise MissingError(f"adata{where}", found=found, expected="at least one of them", fix=fix)
     if lacking:
         source = {of: name for name, of in _OF.items()}[lacking[0]]
         what = f"no {source}" if source in model.meta else "no vectors in obsm"
-        msg = f"{', '.join(lacking)}: {what}; that half of {Keys.X_FUSED!s} is predicted for all spots"
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        msg = f"{', '.join(lacking)}: {what}{where}; that half of {Keys.X_FUSED!s} is predicted for all spots"
+        warnings.warn(msg, UserWarning, stacklevel=3)
 
 
 def check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:

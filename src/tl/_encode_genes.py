@@ -97,7 +97,7 @@ def encode_genes(
     model
         From :func:`fit_pca` or :func:`pretrain_genes`; or from :func:`fuse` with a gene encoder that it trained further.
     layer
-        Layer with raw counts.
+        Layer with raw counts; of a model of :func:`fuse`, that of training where left out.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several and the model ranks genes
         with ``rank="section"``.
@@ -130,6 +130,8 @@ def encode_genes(
     >>> hs.tl.encode_genes("section.h5ad", model)
     """
     check_types(encode_genes, locals())
+    if layer is None:
+        layer = getattr(model, "meta", {}).get("counts")
     model = _gene_encoder(model)
     listed = each_section(adata)
     paths = [one for one in listed if isinstance(one, Path)]
@@ -156,7 +158,10 @@ def _gene_encoder(model: Any) -> Model:
     if "gene_encoder" in getattr(model, "meta", {}):
         return gene_encoder_of(model)
     if not isinstance(getattr(model, "config", None), (PCA, GeneEncoder)):
-        found, fix = getattr(model, "name", type(model).__name__), "Pass what hs.tl.fit_pca or pretrain_genes returned."
+        found, fix = (
+            getattr(model, "name", type(model).__name__),
+            "Pass what hs.tl.fit_pca, hs.tl.pretrain_genes or hs.tl.fuse(gene_model=) returned.",
+        )
         raise OptionError("model", found=found, expected="a gene encoder", fix=fix)
     encoder: Model = model
     return encoder

@@ -1,5 +1,6 @@
 """Gene vectors of a token model: tokens made with its own vocabulary, spots of like length together."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,9 +45,20 @@ def model_tokens(
     check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]), stacklevel=stacklevel)
     if options.rank == "section":
         source.warn_of_one_section(stacklevel=stacklevel)
+        _warn_of_lone_spots(source, stacklevel=stacklevel)
     names = match.params(len(vocabulary), coverage=coverage)
     blocks = token_blocks(source, vocabulary, options, match=match, totals=totals)
     return {"n_tokens": options.n_tokens, "rank": options.rank, **names}, (tokens for tokens, _ in blocks)
+
+
+def _warn_of_lone_spots(source: Source, *, stacklevel: int) -> None:
+    alone = [name for name, rows in source.sections.items() if len(rows) < 2]
+    if alone:
+        msg = (
+            f"one spot alone of section {alone[0]!r}: less the mean of its section nothing is left of its vector; this "
+            "model was trained with rank='section', pass whole sections"
+        )
+        warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
 
 
 def _blocks(

@@ -58,7 +58,8 @@ def fuse(
         Slot with image vectors of the regions around the tiles, such as ``"X_image_x3"``; None does without.
     gene_model
         A gene encoder from :func:`pretrain_genes`, to be trained further as a part of the model: raw counts are read in
-        the place of gene vectors. It is copied, and stays what it was. None takes the vectors of ``gene_rep``.
+        the place of gene vectors. It is copied, and stays what it was; ``trunk=`` of the options is the image's alone, and
+        ``trunk_rate=0`` leaves the genes' as it is, too. None takes the vectors of ``gene_rep``.
     layer
         Layer with raw counts, for ``gene_model``.
     tiles_key
@@ -164,7 +165,8 @@ def _trained(
     rows = torch.stack([batch[f"{name}_valid"] for name in data.reads]).all(dim=0).numpy()
     if rows.sum() < 8:
         flags = [f"obs[{str(valid(slot))!r}]" for slot in meta["slots"].values()]
-        fix = f"Check {', '.join(flags) or 'the tiles and the counts'}."
+        flags += [name for name in ("tiles", "counts") if name in meta]
+        fix = f"Check {' and '.join(flags)}."
         raise OptionError("adatas", found=f"{rows.sum()} spots with {data.reads}", expected="8 or more", fix=fix)
     section, fraction = batch["section"].numpy(), train.val_fraction
     out = held_out_of(adatas, section, rows, fraction, train.random_state, library_key=library_key)

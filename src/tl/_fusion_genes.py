@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .._errors import OptionError
+from .._keys import Keys, Slot
 from ..nn import Contrastive, GeneEncoder, Model
+from ..nn._diverged import check_finite
 from ..nn.fusion._gene_reader import described
 from ..nn.fusion._joint import pairs_of
 from ._gene_tokens import GeneTokens
@@ -39,7 +41,7 @@ class FusionGenes:
     def __init__(
         self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str, device: str | None
     ) -> None:
-        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key)
+        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key, stacklevel=7)
         self.described = {**described(model), "network": model.module}
         self.there = torch.from_numpy(self._tokens.there)
         raw, before = self._tokens.vectors(model, device)
@@ -52,6 +54,7 @@ class FusionGenes:
         """Vectors (n, dim) by the encoder of a trained model, whose scale follows what training moved them all by."""
         pairs = pairs_of(model.module)
         raw, vectors = map(torch.from_numpy, self._tokens.vectors(pairs.gene_encoder.model, device))
+        check_finite({"genes": raw})
         if "genes_mean" in self.served:
             moved = (raw - self.served["genes_mean"] - vectors)[self.there].mean(dim=0)
             pairs.genes.scale.mean -= moved
@@ -59,10 +62,11 @@ class FusionGenes:
 
 
 def vectors_of_counts(
-    adatas: Sequence[AnnData], model: Model, *, library_key: str, device: str | None
+    adatas: Sequence[AnnData], model: Model, counts: Slot, *, library_key: str, device: str | None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Vectors (n, dim) of the counts of all spots, by the gene encoder of a fusion model, and which spots have one."""
-    tokens = GeneTokens(adatas, gene_encoder_of(model), layer=model.meta["counts"], library_key=library_key)
+    layer = None if counts == Keys.COUNTS else str(counts)
+    tokens = GeneTokens(adatas, gene_encoder_of(model), layer=layer, library_key=library_key, stacklevel=8)
     return tokens.vectors(gene_encoder_of(model), device)[1], tokens.there
 
 

@@ -38,16 +38,20 @@ class GeneTokens:
         Layer with raw counts.
     library_key
         Column of ``obs`` that says the section.
+    stacklevel
+        Of warnings.
     """
 
-    def __init__(self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str) -> None:
+    def __init__(
+        self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str, stacklevel: int
+    ) -> None:
         found: list[Tensor] = []
         self._blocks: list[Block] = []
         self._sections: list[tuple[Block, dict[str, NDArray[np.intp]]]] = []
         n = 0
         for one in adatas:
             with open_source(one, layer, library_key) as source:
-                for tokens in model_tokens(source, model, stacklevel=7)[1]:
+                for tokens in model_tokens(source, model, stacklevel=stacklevel)[1]:
                     found.append(torch.from_numpy(tokens.astype(np.int32)))
                     self._blocks.append(Block(n, n + len(tokens)))
                     n += len(tokens)

@@ -25,6 +25,7 @@ def gather(
     *,
     sizes: Mapping[str, int] | None = None,
     library_key: str = Keys.LIBRARY_ID,
+    places: bool = True,
 ) -> Batch:
     """Stack vectors, validity, tiles and sections of all spots, in the order of the list.
 
@@ -38,6 +39,8 @@ def gather(
         Modality → the width that the vectors must have; that of the first section by default.
     library_key
         Column of ``obs`` that says the section.
+    places
+        Whether tiles are wanted, for which the scale must be known.
     """
     for one in adatas:
         check_modalities(one, slots)
@@ -50,7 +53,8 @@ def gather(
         _same_width([x for x, _ in parts], modality, slot)
         batch[modality] = torch.from_numpy(np.concatenate([x for x, _ in parts]))
         batch[f"{modality}_valid"] = torch.from_numpy(np.concatenate([ok for _, ok in parts]))
-    batch["boxes"] = torch.from_numpy(np.concatenate([_boxes_um(one, library_key) for one in adatas]))
+    if places:
+        batch["boxes"] = torch.from_numpy(np.concatenate([_boxes_um(one, library_key) for one in adatas]))
     batch["section"] = torch.from_numpy(section_codes(adatas, library_key))
     return batch
 

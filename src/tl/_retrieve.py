@@ -35,6 +35,7 @@ def retrieve(
     k: int = 10,
     image_rep: str | None = None,
     gene_rep: str | None = None,
+    layer: str | None = None,
     library_key: str = Keys.LIBRARY_ID,
     device: str | None = None,
 ) -> pd.DataFrame:
@@ -62,6 +63,9 @@ def retrieve(
         Matches of each query; fewer where fewer spots can be found.
     image_rep, gene_rep
         Slots with image and gene vectors; those of training where left out.
+    layer
+        Layer with raw counts, for a model with a gene encoder of its own; that of training where left out. Where that encoder
+        ranks genes with ``rank="section"``, search and ask by whole sections, or by names of their spots.
     library_key
         Column of ``obs`` that says the section of a spot; needed only where there are several.
     device
@@ -78,6 +82,8 @@ def retrieve(
     ------
     MissingError
         No spot has such a name, or a slot is missing, or a query or all of ``adata`` lack the modality.
+    CountsError, GenesError
+        Of a model with a gene encoder of its own: no raw counts, or hardly any of genes that it knows.
     OptionError
         Unknown modality, a ``k`` below 1, names that stand for several spots, or vectors of another encoder than in
         training.
@@ -102,7 +108,13 @@ def retrieve(
         asked = _by_names(query, searched, spots, whole=whole)
     reps = {"image": image_rep, "genes": gene_rep}
     joint = partial(
-        joint_vectors, model=model, image_rep=image_rep, gene_rep=gene_rep, library_key=library_key, device=device
+        joint_vectors,
+        model=model,
+        image_rep=image_rep,
+        gene_rep=gene_rep,
+        layer=layer,
+        library_key=library_key,
+        device=device,
     )
     x, ok = joint(asked.adatas, modality=modality)
     _check_queries(asked, ok[asked.rows], _field(model, modality, reps))

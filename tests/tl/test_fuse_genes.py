@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -12,7 +13,7 @@ from scipy.sparse import csr_matrix
 from torch.nn import functional as F
 
 import histoscribe as hs
-from histoscribe._errors import OptionError
+from histoscribe._errors import CountsError, FileError, MissingError, OptionError, TrainingError
 from histoscribe._keys import Keys, valid
 from histoscribe.metrics import recall_at_k
 from histoscribe.nn import Contrastive, GeneEncoder, Model, TrainConfig
@@ -196,3 +197,79 @@ def test_what_can_not_be_trained_is_refused(adatas: list[AnnData], fused: Model)
         hs.tl.fuse(adatas, Contrastive(), gene_model=fused)
     with pytest.raises(OptionError, match=r"gene_rep.*reads counts"):
         hs.tl.embed(adatas[0], fused, gene_rep="X_genes")
+
+
+def test_a_run_is_not_resumed_with_another_gene_model(adatas: list[AnnData], tmp_path: Path) -> None:
+    first = _encoder(adatas)
+    second = hs.tl.pretrain_genes(adatas, first.config, train=TrainConfig(epochs=0, random_state=5, accelerator="cpu"))
+    train = replace(QUICK, epochs=2, checkpoint_dir=tmp_path)
+    model = hs.tl.fuse(adatas, Contrastive(dim=16), gene_model=first, train=train)
+    again = hs.tl.fuse(adatas, Contrastive(dim=16), gene_model=first, train=replace(train, resume=True))
+    assert again.sha256 == model.sha256
+    assert first.sha256 != second.sha256
+    with pytest.raises(FileError, match="another gene_model"):
+        hs.tl.fuse(adatas, Contrastive(dim=16), gene_model=second, train=replace(train, resume=True))
+
+
+def test_of_a_list_each_section_is_embedded_by_what_it_has(adatas: list[AnnData], fused: Model) -> None:
+    one, bare = adatas[0].copy(), adatas[1].copy()
+    bare.X = None
+    del bare.layers[Keys.COUNTS]
+    alone: Any = hs.tl.embed(one, fused, copy=True)
+    with pytest.warns(UserWarning, match=r"genes: no counts of 'toy_2'; that half"):
+        hs.tl.embed([one, bare], fused)
+    for key in (Keys.X_FUSED, Keys.X_FUSED_IMAGE, Keys.X_FUSED_GENES):
+        np.testing.assert_array_equal(one.obsm[key], alone.obsm[key])
+    assert bare.obs[valid(Keys.X_FUSED)].all()
+    del bare.obsm[Keys.X_IMAGE]
+    with pytest.raises(MissingError, match=r"adata of 'toy_2'.*X_image.*counts.*hs\.tl\.encode_image.*raw counts"):
+        hs.tl.embed([one, bare], fused)
+
+
+def test_counts_are_read_from_the_layer_of_training_unless_another_is_named(adatas: list[AnnData]) -> None:
+    def renamed(one: AnnData) -> AnnData:
+        found = one.copy()
+        found.layers["raw"] = found.layers.pop(Keys.COUNTS)
+        found.X = np.log1p(found.layers["raw"].toarray())
+        return found
+
+    train = [renamed(one) for one in adatas]
+    model = hs.tl.fuse(train, Contrastive(dim=16), gene_model=_encoder(adatas), layer="raw", train=QUICK)
+    wanted = train[0].obsm[Keys.X_FUSED_GENES].copy()
+    hs.tl.embed(train[0], model)
+    np.testing.assert_array_equal(train[0].obsm[Keys.X_FUSED_GENES], wanted)
+    other = adatas[0].copy()
+    with pytest.raises(CountsError, match=r"layers\['raw'\].*layer="):
+        hs.tl.embed(other, model)
+    hs.tl.embed(other, model, layer=Keys.COUNTS)
+    np.testing.assert_array_equal(other.obsm[Keys.X_FUSED_GENES], wanted)
+    names = list(other.obs_names[:2])
+    found = hs.tl.retrieve(other, names, model, modality="genes", k=2, layer=Keys.COUNTS)
+    pd.testing.assert_frame_equal(found, hs.tl.retrieve(train[0], names, model, modality="genes", k=2))
+    own = train[0].copy()
+    own.layers[Keys.COUNTS] = own.layers["raw"][:, ::-1].copy()  # other counts, which were not trained on
+    hs.tl.encode_genes(own, model)
+    hs.tl.encode_genes(train[0], model)
+    np.testing.assert_array_equal(own.obsm[Keys.X_GENES], train[0].obsm[Keys.X_GENES])
+
+
+def test_a_spot_alone_has_no_section_to_be_compared_with(adatas: list[AnnData]) -> None:
+    model = hs.tl.fuse(adatas, Contrastive(dim=16), gene_model=_encoder(adatas, "section"), train=QUICK)
+    with pytest.warns(UserWarning, match=r"one spot alone of section 'toy_1'.*whole sections"):
+        hs.tl.embed(adatas[0][:1].copy(), model)
+
+
+def test_genes_are_embedded_without_a_scale(adatas: list[AnnData], fused: Model) -> None:
+    adata = adatas[0].copy()
+    hs.tl.embed(adata, fused)
+    wanted = adata.obsm[Keys.X_FUSED_GENES].copy()
+    del adata.uns[Keys.LIBRARIES]
+    hs.tl.embed(adata, fused, modality="genes")
+    np.testing.assert_array_equal(adata.obsm[Keys.X_FUSED_GENES], wanted)
+
+
+@pytest.mark.parametrize("val_fraction", [0.0, 0.1])
+def test_training_that_ran_away_is_said_to_have(adatas: list[AnnData], encoder: Model, val_fraction: float) -> None:
+    wild = replace(QUICK, epochs=1, lr=1e20, val_fraction=val_fraction)
+    with pytest.raises(TrainingError, match="Lower lr"):
+        hs.tl.fuse(adatas, Contrastive(dim=16, trunk_rate=1.0), gene_model=encoder, train=wild)

@@ -16,7 +16,7 @@ _SAID = ("sizes", "vocabulary", "rank")
 
 def described(model: Model) -> dict[str, Any]:
     """Tell what is needed to make a gene encoder again, in plain JSON values."""
-    return {"options": asdict(model.config), **{name: model.meta[name] for name in _SAID}}
+    return {"options": asdict(model.config), "sha256": model.sha256, **{name: model.meta[name] for name in _SAID}}
 
 
 class GeneReader(nn.Module):

@@ -68,6 +68,11 @@ class PixelContrastive(nn.Module):
             self.trunk.eval()
         return self
 
+    @property
+    def gene_model(self) -> str | None:
+        """Hash of the gene encoder that is trained further, as it was before."""
+        return self.pairs.gene_model
+
     def rates(self) -> dict[str, float]:
         """Learning rate of each parameter of the trunk and the gene encoder, as a share of that of the rest."""
         rate, decay, top = self.config.trunk_rate, self.config.layer_decay, self.trunk.depth + 1
