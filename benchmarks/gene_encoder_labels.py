@@ -5,8 +5,8 @@ the left-out section, ± SD over patients. *Strict*: vocabulary, genes, componen
 each of the other five patients (labels unread), so that baselines see what the encoders see. *Transductive*: on the 18
 sections of all six. Encoders are `GeneEncoder.tiny` on the 128 first genes of each spot, of 2,000 variable
 genes, ranked against the section's own shares (`rank="section"`: vectors are less the section's mean, as centred components
-are); one epoch on the spot itself (IGR) and one on its neighbours too, as the reference has it; one seed of IGR and of CGR, two
-of set (transductive: one of each). *Untrained* is where they start: vectors of genes that go together in neighbouring spots.
+are); one epoch on the spot itself (IGR) and one on its neighbours too, as the reference has it; three seeds of each (transductive:
+one). *Untrained* is where they start: vectors of genes that go together in neighbouring spots.
 *Ring average*: half of a spot's own vector, half of the mean over the spots within 320 um. *Chosen inside*: of several rows
 the one with the best balanced accuracy within the training patients of each fold, so that no choice has seen the left-out
 patient. That 128 genes are read was chosen on these labels in an earlier version; the rest of the recipe is the
