@@ -15,6 +15,7 @@ from . import _trailer
 from ._hdf5 import changed_file
 from ._manifest import reseal
 from ._write import failed
+from ._zarr_tasks import settled
 
 
 class Amended:
@@ -105,7 +106,7 @@ def _amended_file(path: Path) -> Iterator[Amended]:
 def _amended_folder(path: Path) -> Iterator[Amended]:
     import zarr
 
-    with atomic_folder(path) as beside, warnings.catch_warnings():
+    with atomic_folder(path) as beside, settled(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         try:
             shutil.copytree(path, beside, dirs_exist_ok=True)

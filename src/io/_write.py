@@ -16,6 +16,7 @@ from ._hdf5 import new_file
 from ._manifest import seal
 from ._storable import Kind, check_storable
 from ._trailer import append
+from ._zarr_tasks import settled
 
 _KINDS: dict[str, Kind] = {".h5ad": "h5ad", ".zarr": "zarr"}
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -152,7 +153,7 @@ def _write_zarr(adata: AnnData, beside: Path, path: Path) -> None:
     import zarr
 
     try:
-        with warnings.catch_warnings():
+        with settled(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Writing zarr v2 data will no longer be the default")
             warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
             anndata.io.write_zarr(beside, adata, convert_strings_to_categoricals=False)
