@@ -34,9 +34,9 @@ def _sections(n: int = 2) -> list[AnnData]:
     return adatas
 
 
-def _encoder(adatas: list[AnnData], rank: Any = "mean", *, epochs: int = 0, **options: Any) -> Model:
+def _encoder(adatas: list[AnnData], rank: Any = "mean", **options: Any) -> Model:
     config = GeneEncoder.tiny(**{"dim": 32, "n_tokens": 40, "context": None, **options})
-    return hs.tl.pretrain_genes(adatas, config, rank=rank, train=TrainConfig(epochs=epochs, accelerator="cpu"))
+    return hs.tl.pretrain_genes(adatas, config, rank=rank, train=TrainConfig(epochs=0, accelerator="cpu"))
 
 
 @pytest.fixture(scope="module")
