@@ -4,7 +4,6 @@ import warnings
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from anndata import AnnData
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from ..nn.image._squares import Squares
 from ._attribute_genes import by_other_weights, check_gene_model, genes_of
 from ._attribute_image import Place, encoder_for, squares_of, tiles_slot
 from ._attribute_result import attribution
-from ._embed import check_encoder, slots_of
+from ._embed import check_encoder, put_vectors, slots_of
 from ._fusion_genes import vectors_of_counts
 from ._loaders import gather
 
@@ -189,8 +188,8 @@ def _vectors(
     read: dict[str, Slot | None] = {name: slot for name, slot in slots.items() if name in ("image", "genes")}
     batch = gather([adata], read, sizes=model.meta["sizes"], library_key=library_key, places=False)
     if "counts" in slots:
-        x, ok = vectors_of_counts([adata], model, slots["counts"], library_key=library_key, device=device)
-        batch |= {"genes": torch.from_numpy(x), "genes_valid": torch.from_numpy(ok)}
+        made = vectors_of_counts([adata], model, slots["counts"], library_key=library_key, device=device)
+        put_vectors(batch, "genes", model.meta["sizes"]["genes"], made)
         read["genes"] = slots["counts"]
     for name, slot in read.items():
         if slot is None:

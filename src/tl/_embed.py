@@ -165,14 +165,16 @@ def _read(
     how: dict[str, Any] = {"library_key": library_key, "device": device}
     if "tiles" in slots:
         tiles, width = slots["tiles"], model.module.trunk.width
-        _put(batch, "image", width, None if tiles is None else vectors_of_tiles(adatas, model, tiles, **how))
+        put_vectors(batch, "image", width, None if tiles is None else vectors_of_tiles(adatas, model, tiles, **how))
     if "counts" in slots:
         counts, width = slots["counts"], model.meta["sizes"]["genes"]
-        _put(batch, "genes", width, None if counts is None else vectors_of_counts(adatas, model, counts, **how))
+        put_vectors(batch, "genes", width, None if counts is None else vectors_of_counts(adatas, model, counts, **how))
     return batch
 
 
-def _put(batch: Batch, name: str, width: int, made: tuple[NDArray[np.float32], NDArray[np.bool_]] | None) -> None:
+def put_vectors(
+    batch: Batch, name: str, width: int, made: tuple[NDArray[np.float32], NDArray[np.bool_]] | None
+) -> None:
     """Add vectors that a model made itself; None for a modality that is not read."""
     n = len(batch["section"])
     x, ok = made or (np.zeros((n, width), dtype=np.float32), np.zeros(n, dtype=bool))
@@ -203,9 +205,15 @@ def _alike(adatas: Sequence[AnnData], model: Model, named: Mapping[str, str | No
     """Sort sections by what they have of what a model reads."""
     groups: dict[tuple[bool, ...], list[AnnData]] = {}
     for one in adatas:
-        wanted = {name: slot.renamed(named.get(name) or str(slot)) for name, slot in slots_of(model).items()}
-        groups.setdefault(tuple(_there(one, name, slot) for name, slot in wanted.items()), []).append(one)
+        has_each = tuple(_there(one, name, slot) for name, slot in _to_read(model, named).items())
+        groups.setdefault(has_each, []).append(one)
     return list(groups.values())
+
+
+def _to_read(model: Model, named: Mapping[str, str | None]) -> dict[str, Slot]:
+    """Slots that spots are embedded from: those of training, or others that are named."""
+    slots = {name: slot for name, slot in slots_of(model).items() if name != "region"}
+    return {name: slot.renamed(named.get(name) or str(slot)) for name, slot in slots.items()}
 
 
 def _there(adata: AnnData, name: str, slot: Slot) -> bool:
@@ -221,10 +229,8 @@ def _slots(
 ) -> dict[str, Slot | None]:
     """Slot to read for each modality: None where it is not needed, or where it may be predicted."""
     slots: dict[str, Slot | None] = {}
-    for name, used in slots_of(model).items():
-        if name == "region":
-            continue
-        slot, of = used.renamed(named.get(name) or str(used)), _OF.get(name, name)
+    for name, slot in _to_read(model, named).items():
+        of = _OF.get(name, name)
         there = all(_there(one, name, slot) for one in adatas)
         wanted = modality in ("both", of)
         slots[name] = slot if wanted and (there or modality == of or named.get(name)) else None
@@ -236,7 +242,7 @@ def _slots(
 def _check_lacking(model: Model, lacking: Sequence[str], where: str) -> None:
     """Warn of a modality that is not there, where both were asked for; refuse where neither is."""
     if len(lacking) == len(_MODALITIES):
-        read = {name: slot for name, slot in slots_of(model).items() if name != "region"}
+        read = _to_read(model, {})
         found = f"none of {[f'{slot.where}[{str(slot)!r}]' for slot in read.values()]}"
         fix = f"{' or '.join(_FILLED_BY[name] for name in read if name in _FILLED_BY)} first."
         raise MissingError(f"adata{where}", found=found, expected="at least one of them", fix=fix)

@@ -41,7 +41,7 @@ class FusionGenes:
     def __init__(
         self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str, device: str | None
     ) -> None:
-        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key, stacklevel=7)
+        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key, stacklevel=5)
         self.described = {**described(model), "network": model.module}
         self.there = torch.from_numpy(self._tokens.there)
         raw, before = self._tokens.vectors(model, device)
@@ -52,12 +52,11 @@ class FusionGenes:
 
     def encoded(self, model: Model, device: str | None) -> Tensor:
         """Vectors (n, dim) by the encoder of a trained model, whose scale follows what training moved them all by."""
-        pairs = pairs_of(model.module)
-        raw, vectors = map(torch.from_numpy, self._tokens.vectors(pairs.gene_encoder.model, device))
+        raw, vectors = map(torch.from_numpy, self._tokens.vectors(gene_encoder_of(model), device))
         check_finite({"genes": raw})
         if "genes_mean" in self.served:
             moved = (raw - self.served["genes_mean"] - vectors)[self.there].mean(dim=0)
-            pairs.genes.scale.mean -= moved
+            pairs_of(model.module).genes.scale.mean -= moved
         return vectors
 
 
@@ -66,8 +65,9 @@ def vectors_of_counts(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Vectors (n, dim) of the counts of all spots, by the gene encoder of a fusion model, and which spots have one."""
     layer = None if counts == Keys.COUNTS else str(counts)
-    tokens = GeneTokens(adatas, gene_encoder_of(model), layer=layer, library_key=library_key, stacklevel=8)
-    return tokens.vectors(gene_encoder_of(model), device)[1], tokens.there
+    encoder = gene_encoder_of(model)
+    tokens = GeneTokens(adatas, encoder, layer=layer, library_key=library_key, stacklevel=6)
+    return tokens.vectors(encoder, device)[1], tokens.there
 
 
 def gene_encoder_of(model: Model) -> Model:

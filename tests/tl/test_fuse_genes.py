@@ -1,5 +1,6 @@
 """A gene encoder that is trained further inside a fusion model."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,3 +274,13 @@ def test_training_that_ran_away_is_said_to_have(adatas: list[AnnData], encoder: 
     wild = replace(QUICK, epochs=1, lr=1e20, val_fraction=val_fraction)
     with pytest.raises(TrainingError, match="Lower lr"):
         hs.tl.fuse(adatas, Contrastive(dim=16, trunk_rate=1.0), gene_model=encoder, train=wild)
+
+
+def test_warnings_point_at_the_line_of_the_user(adatas: list[AnnData], encoder: Model) -> None:
+    few = adatas[0][:, :70].copy()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always", UserWarning)
+        model = hs.tl.fuse(few, Contrastive(dim=16), gene_model=encoder, train=replace(QUICK, epochs=1))
+        hs.tl.embed(few, model)
+    found = [one.filename for one in seen if "of the 200 genes" in str(one.message)]
+    assert found == [__file__] * 2, [str(one.message) for one in seen]

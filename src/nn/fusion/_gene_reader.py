@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .._data import Batch
 from .._model import Model
 from ..genes._gene_encoder import GeneEncoder
+from ._rates import by_layer
 
 _SAID = ("sizes", "vocabulary", "rank")
 
@@ -48,8 +49,8 @@ class GeneReader(nn.Module):
 
     def rates(self, rate: float, decay: float) -> dict[str, float]:
         """Learning rate of each parameter: the last layer has ``rate``, each before it ``decay`` of the one above."""
-        top = self.config.depth + 1
-        return {name: rate * decay ** (top - self._layer_of(name)) for name, _ in self.named_parameters()}
+        names = [name for name, _ in self.named_parameters()]
+        return by_layer(names, self._layer_of, top=self.config.depth + 1, rate=rate, decay=decay)
 
     def _layer_of(self, name: str) -> int:
         """Tell the layer that a parameter belongs to: 0 before the blocks, depth + 1 after them."""

@@ -19,6 +19,7 @@ from ..image._trunk import Seen, Trunk
 from ..layers import grid_pool, placing
 from ._contrastive import Contrastive
 from ._contrastive_module import GENES, IMAGE, REGION, ContrastiveModule
+from ._rates import by_layer
 
 PICTURE = 8  # pixels a side that a vector is asked for
 
@@ -75,10 +76,13 @@ class PixelContrastive(nn.Module):
 
     def rates(self) -> dict[str, float]:
         """Learning rate of each parameter of the trunk and the gene encoder, as a share of that of the rest."""
-        rate, decay, top = self.config.trunk_rate, self.config.layer_decay, self.trunk.depth + 1
         names = [name for name, p in self.trunk.network.named_parameters() if p.requires_grad]
-        trunk = {f"trunk.network.{name}": rate * decay ** (top - self.trunk.layer_of(name)) for name in names}
-        return trunk | {f"pairs.{name}": rate for name, rate in self.pairs.rates().items()}
+        how = {"rate": self.config.trunk_rate, "decay": self.config.layer_decay}
+        trunk = by_layer(names, self.trunk.layer_of, top=self.trunk.depth + 1, **how)
+        genes = self.pairs.rates()
+        return {f"trunk.network.{name}": trunk[name] for name in trunk} | {
+            f"pairs.{name}": genes[name] for name in genes
+        }
 
     def start(self, batch: Batch) -> None:
         """Fit the scale of the gene vectors; a trunk's own vectors are normed already."""
