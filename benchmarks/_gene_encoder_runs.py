@@ -9,6 +9,7 @@ import numpy as np
 
 LENGTH, GROUP, VOCABULARY, RUNS = 1500, 9, 20_340, 3
 _LONG_S = 3.0  # what takes as long has no need to warm up
+_ONCE_S = 60.0  # and what takes as long as this, none to be repeated
 
 
 def spots(n: int) -> np.ndarray:
@@ -46,20 +47,21 @@ def at(precision: str, work: Callable[[], Any]) -> Any:
 
 
 def interleaved(ways: Mapping[Any, Callable[[], Any]], *, clock: bool = False) -> dict[Any, list[float]]:
-    """Seconds of each way in turn; the first turn of those that are short only warms up."""
+    """Seconds of each way in turn; the first turn of those that are short only warms up, very long ones have one."""
     now = time.perf_counter if clock else time.process_time
     seconds: dict[Any, list[float]] = {name: [] for name in ways}
     warm: set[Any] = set()
-    while any(len(found) < RUNS for found in seconds.values()):
-        for name, way in ways.items():
-            if len(seconds[name]) == RUNS:
-                continue
+    left = dict(ways)
+    while left:
+        for name, way in list(left.items()):
             start = now()
             way()
             taken = now() - start
             if name in warm or taken > _LONG_S:
                 seconds[name].append(taken)
             warm.add(name)
+            if len(seconds[name]) == RUNS or taken > _ONCE_S:
+                del left[name]
     return seconds
 
 

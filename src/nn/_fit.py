@@ -23,6 +23,7 @@ from ._config import PRECISIONS, TrainConfig
 from ._data import Batch, Rows
 from ._device import choose_device
 from ._diverged import diverged
+from ._give_back import GiveBack
 from ._seed import seeded
 from ._training import Training
 
@@ -77,7 +78,7 @@ def fit(
     held_out = None if val is None else _rows(val)
     history, best = History(), Best(module, config.patience)
     path = None if config.checkpoint_dir is None else Path(config.checkpoint_dir) / _CHECKPOINT
-    callbacks = [history, *([] if held_out is None else [best]), Bar(), *_writers(path, history, config)]
+    callbacks = [history, *([] if held_out is None else [best]), Bar(), GiveBack(), *_writers(path, history, config)]
     module.train()  # Lightning keeps the mode that it finds
     training = Training(module, rows, held_out, config, identity=_identity(module, rows, config))
     training.carried = {"history": history, "best": best}
