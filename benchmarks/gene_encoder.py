@@ -1,8 +1,8 @@
 """The gene encoder against plain ways of the same work.
 
 Random weights and random genes; nothing here speaks of accuracy. One thread, processor seconds (a shared machine disturbs them less
-than the clock), ways interleaved, median of three runs and the quickest and slowest; what takes over a minute runs once. The plain ways are written anew from what is known
-of the public code of reference 002.
+than the clock), ways interleaved, median of three runs and the quickest and slowest; what takes over a minute runs once. The plain
+ways are written anew from what is known of the public code of reference 002.
 
 *Encoding*: 4 of the 12 layers of the default, 512 wide, 16 heads, 16 spots of 1,260 genes on average (1,020 to 1,500) in 1,500
 slots. *Plain loop* is torch's `TransformerEncoderLayer` with a key padding mask over the padded rows. Ours is what `encode_genes`
