@@ -1,6 +1,7 @@
 """What all tests share: small sections with a planted truth, and the folder of real data where there is one."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import matplotlib as mpl
 import pytest
 
 mpl.use("Agg")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background jobs, and in all that these start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SPREAD = "tests/battery/"  # its files are long, and what they share is quickly made
 
