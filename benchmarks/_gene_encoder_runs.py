@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 LENGTH, GROUP, VOCABULARY, RUNS = 1500, 9, 20_340, 3
+_SIDE = 2048
 _LONG_S = 3.0  # what takes as long has no need to warm up
 _ONCE_S = 60.0  # and what takes as long as this, none to be repeated
 
@@ -33,6 +34,40 @@ def model(config: Any) -> Any:
         if weight.ndim > 1:
             torch.nn.init.xavier_normal_(weight)  # blocks that have not learned add nothing, and hide mistakes
     return made
+
+
+def precisions(device: str) -> list[str]:
+    """Precisions that a device has arithmetic for."""
+    import torch
+
+    has = torch.cpu.get_capabilities()
+    return ["32", "bf16"] if device != "cpu" or has.get("avx512_bf16") or has.get("amx_bf16") else ["32"]
+
+
+def of_blocks(config: Any, lengths: np.ndarray) -> float:
+    """Operations of a forward pass through the blocks, products of matrices alone."""
+    linear = 2 * int(lengths.sum()) * (4 * config.dim**2 + 2 * config.dim * config.hidden)
+    return float(config.depth * (linear + 4 * int((lengths**2).sum()) * config.dim))
+
+
+def of_heads(dim: int, asked: float) -> float:
+    """Operations of naming the genes at so many positions."""
+    return 2.0 * dim * VOCABULARY * asked
+
+
+def products(flop: float) -> Callable[[], None]:
+    """Make matrix products of so many operations: what the processor can do at best."""
+    import torch
+
+    a, b = torch.randn(2, _SIDE, _SIDE)
+    n = max(1, round(flop / (2 * _SIDE**3)))
+
+    def run() -> None:
+        with torch.inference_mode():
+            for _ in range(n):
+                torch.mm(a, b)
+
+    return run
 
 
 def at(precision: str, work: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _gene_encoder_runs import GROUP, LENGTH, VOCABULARY, at, interleaved, model, spots, spread
+from _gene_encoder_runs import GROUP, LENGTH, at, interleaved, model, of_blocks, of_heads, precisions, spots, spread
 
 # Dense bf16 peak of a card in TFLOP a second, by a part of its name.
 PEAKS = {"H200": 989.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0, "L4": 121.0, "RTX 4090": 165.0}
@@ -24,7 +24,7 @@ def sizes() -> pd.DataFrame:
         n = GROUP * (1 if device == "cpu" else 32)
         for name, config in made.items():
             one, tokens = model(config), spots(n)
-            for precision in ("32", "bf16"):
+            for precision in precisions(device):
                 ways = _work(one, tokens, precision, device)
                 for what, seconds in interleaved(ways, clock=device != "cpu").items():
                     genes, lengths = np.count_nonzero(tokens), np.count_nonzero(tokens, axis=1)
@@ -70,10 +70,7 @@ def _share(config: Any, lengths: np.ndarray, what: str, seconds: float, device: 
     peak = next((p for name, p in PEAKS.items() if device == "cuda" and name in torch.cuda.get_device_name()), None)
     if peak is None:
         return ""
-    layer = (
-        2 * lengths.sum() * (4 * config.dim**2 + 2 * config.dim * config.hidden) + 4 * (lengths**2).sum() * config.dim
-    )
-    asked = config.mask_fraction * lengths.sum() + lengths[::GROUP].sum()
-    head = 2 * config.dim * VOCABULARY * asked
-    done = config.depth * layer if what == "encoding" else 3 * (config.depth * layer + head)
+    forward = of_blocks(config, lengths)
+    head = of_heads(config.dim, config.mask_fraction * lengths.sum() + lengths[::GROUP].sum())
+    done = forward if what == "encoding" else 3 * (forward + head)
     return f"{done / seconds / 1e12 / peak:.0%}"

@@ -2,7 +2,9 @@
 
 Random weights and random genes; nothing here speaks of accuracy. One thread, processor seconds (a shared machine disturbs them less
 than the clock), ways interleaved, median of three runs and the quickest and slowest; what takes over a minute runs once. The plain
-ways are written anew from what is known of the public code of reference 002.
+ways are written anew from what is known of the public code of reference 002. bf16 is measured where the processor has arithmetic for
+it; elsewhere it is several times slower. *Matrix products alone* multiplies square matrices for as many operations as the work has at
+least, padding left out: what this processor could do at best.
 
 *Encoding*: 4 of the 12 layers of the default, 512 wide, 16 heads, 16 spots of 1,260 genes on average (1,020 to 1,500) in 1,500
 slots. *Plain loop* is torch's `TransformerEncoderLayer` with a key padding mask over the padded rows. Ours is what `encode_genes`
@@ -11,7 +13,7 @@ between our vectors and those of our own layers written out, a spot at a time, o
 
 *Heads in training*: both losses of one group of 9 such spots, forward and backward, from given states (IGR of 15 % of the positions
 of all spots, CGR of the centre), a process each. *Every position* makes the logits of all 9 + 1 times 1,500 positions and ignores
-the labels of the others. Memory is the peak above the start. Both find the same loss.
+the labels of the others: five times as many as are asked for. Memory is the peak above the start. Both find the same loss.
 
 *Neighbourhoods* of 9 spots on a square grid 100 um apart. *All by distance* orders all spots by their distance from each seed. The
 public code asks an index for all of them, which takes longer still: 0.064, 0.324, 2.52 and 16.0 s were measured for it on a like machine.
@@ -28,10 +30,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _gene_encoder_runs import GROUP, LENGTH, VOCABULARY, at, interleaved, model, spots, spread, times
+from _gene_encoder_runs import (
+    GROUP,
+    LENGTH,
+    VOCABULARY,
+    at,
+    interleaved,
+    model,
+    of_blocks,
+    of_heads,
+    precisions,
+    products,
+    spots,
+    spread,
+    times,
+)
 from _gene_encoder_sizes import sizes
 
 SPOTS, LAYERS, RUNS_IN_A_PROCESS = 16, 4, 3
+ALONE = "matrix products alone"
 GRIDS = (1000, 5000, 20_000, 50_000)
 _CHILD = """
 import sys, time, torch
@@ -85,15 +102,16 @@ def encoding() -> pd.DataFrame:
 
     ways = {
         (how, precision): (lambda way=way, precision=precision: way(precision))
-        for precision in ("32", "bf16")
+        for precision in precisions("cpu")
         for how, way in (("plain loop", loop), ("histoscribe", encoded))
     }
+    ways[ALONE, "32"] = products(of_blocks(ours.config, np.count_nonzero(tokens, axis=1)))
     runs = interleaved(ways)
     with torch.inference_mode():
         wanted = one_by_one(ours.module, ids).numpy()
     rows = []
     for (how, precision), seconds in runs.items():
-        off = "" if how == "plain loop" else f"{abs(encoded(precision) - wanted).max() / abs(wanted).max():.1g}"
+        off = "" if how != "histoscribe" else f"{abs(encoded(precision) - wanted).max() / abs(wanted).max():.1g}"
         like, full = (f"{times(runs['plain loop', one], seconds):.1f}" for one in (precision, "32"))
         rows.append((how, precision, *spread(seconds), like, full, off))
     names = ["times the loop at this precision", "times the loop at 32", "largest difference"]
@@ -138,6 +156,9 @@ def training_heads() -> pd.DataFrame:
             values.append(tuple(float(number) for number in printed[-3:]))
     (base, large, wanted), *_ = zip(*found["every position"], strict=True), None
     rows = []
+    tokens = spots(GROUP)
+    asked = 0.15 * np.count_nonzero(tokens) + np.count_nonzero(tokens[0])
+    least = interleaved({ALONE: products(3 * of_heads(512, asked))})[ALONE]  # backward has two products for each
     for how, values in found.items():
         seconds, megabytes, losses = zip(*values, strict=True)
         if abs(losses[0] / wanted[0] - 1) > 1e-5:
@@ -145,6 +166,7 @@ def training_heads() -> pd.DataFrame:
         memory = statistics.median(megabytes)
         shares = f"{times(base, seconds):.1f}", f"{memory:.0f}", f"{statistics.median(large) / memory:.1f}"
         rows.append((how, *spread(seconds), *shares, f"{losses[0]:.5f}"))
+    rows.append((ALONE, *spread(least), f"{times(base, least):.1f}", "", "", ""))
     columns = ["s (median)", "(range)", "times every position", "memory, MB", "times every position's", "loss"]
     return pd.DataFrame(rows, columns=["how", *columns])
 

@@ -26,7 +26,8 @@ class Settings:
     device
         Name of a torch device; None takes cuda, then mps, then cpu.
     precision
-        Arithmetic of encoders, and of training where a ``TrainConfig`` does not say it: ``"32"`` or ``"bf16"``.
+        Arithmetic of encoders, and of training where a ``TrainConfig`` does not say it: ``"32"`` or ``"bf16"``. On a CPU
+        without arithmetic for bf16 (AVX512-BF16 or AMX, as ``lscpu`` says) the second is several times slower.
     progress
         Whether long work shows a progress bar.
     verbosity

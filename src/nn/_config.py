@@ -42,7 +42,7 @@ class TrainConfig:
     patience
         Epochs without a better validation loss after which training stops; None never stops early.
     precision
-        ``"32"`` or ``"bf16"`` (mixed); None takes ``hs.settings.precision``.
+        ``"32"`` or ``"bf16"`` (mixed; slow on a CPU without arithmetic for it); None takes ``hs.settings.precision``.
     num_workers
         Processes that load data; results do not depend on it.
     accelerator
