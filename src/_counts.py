@@ -1,6 +1,5 @@
 """Raw counts of an AnnData: found, checked, never guessed."""
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ._errors import CountsError, GenesError
 from ._keys import Keys
+from ._warn import warn
 
 _AT_ONCE = 1 << 16  # values checked at a time: they stay in the cache
 _SHOWN = 3
@@ -143,7 +143,7 @@ class Fractions:
         if kind is not None:
             raise CountsError(name, found=f"fractions {kind}", expected="raw counts", fix=_keep(adata))
         msg = f"{name} holds fractions; they are used as counts (ambient-corrected?)"
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
 
     def _kind(self, adata: AnnData, name: str) -> str | None:
         """Say what fractions must be if they are no counts; None for those that may be corrected counts."""

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from ._errors import GenesError
+from ._warn import warn
 
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$")
 _SAMPLE = 200  # names looked at to tell their kind
@@ -167,9 +167,7 @@ def _n_found(position: NDArray[np.int64]) -> int:
     return len(set(position.tolist()) - {-1})
 
 
-def check_coverage(
-    adata: AnnData, wanted: Sequence[str], n_found: int, coverage: float, *, among: str, stacklevel: int
-) -> None:
+def check_coverage(adata: AnnData, wanted: Sequence[str], n_found: int, coverage: float, *, among: str) -> None:
     """Refuse sections with less than a fifth of their counts in the genes that are used; warn below four fifths.
 
     ``wanted`` are names to compare with, for the message.
@@ -181,10 +179,10 @@ def check_coverage(
         raise GenesError("var_names", found=found, expected=expected, fix=mismatch_hint(adata, wanted))
     if coverage < _WARN_BELOW:
         hint = mismatch_hint(adata, wanted)
-        warnings.warn(f"Only {found}; the rest is left out. {hint}", UserWarning, stacklevel=stacklevel + 1)
+        warn(f"Only {found}; the rest is left out. {hint}")
 
 
-def check_known(n_found: int, n_wanted: int, share: float, *, stacklevel: int) -> None:
+def check_known(n_found: int, n_wanted: int, share: float) -> None:
     """Say how much of what a model learned from a section has; warn where a fifth of it or more is not measured."""
     found = (
         f"{n_found} of the {n_wanted} genes of the model are measured, with {share:.0%} of the counts it learned from"
@@ -192,7 +190,7 @@ def check_known(n_found: int, n_wanted: int, share: float, *, stacklevel: int) -
     _log.info(found)
     if share < _WARN_BELOW:
         hint = "Vectors are made of these alone: after anndata.concat, join='outer' keeps genes that one section lacks."
-        warnings.warn(f"Only {found}. {hint}", UserWarning, stacklevel=stacklevel + 1)
+        warn(f"Only {found}. {hint}")
 
 
 def other_names(adata: AnnData, adatas: Sequence[AnnData]) -> list[str]:

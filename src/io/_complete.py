@@ -1,6 +1,5 @@
 """What a SpatialData store lacks: zarr reads missing chunks as zeros, without a word."""
 
-import warnings
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._errors import FileError, MissingError
 from .._keys import Keys
+from .._warn import warn
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -50,7 +50,7 @@ def check_image_chunks(sdata: "SpatialData", name: str, pixels: Any, xy: NDArray
             found = f"{found} from its store, {under} of {len(xy)} instances on them"
             raise FileError(f"image {name!r}", found=found, expected="all chunks under the instances", fix=_FIX)
     msg = f"image {name!r}: {found} from its store; they are read as black. If the image is not black there: {_FIX}"
-    warnings.warn(msg, UserWarning, stacklevel=3)
+    warn(msg)
 
 
 def check_table_chunks(sdata: "SpatialData", name: str, table: AnnData) -> None:

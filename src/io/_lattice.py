@@ -1,7 +1,6 @@
 """Micrometres per pixel from the known geometry of a spot array."""
 
 import logging
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._errors import ScaleError
 from .._keys import Keys
 from .._units import check_mpp
+from .._warn import warn
 
 log = logging.getLogger("histoscribe")
 
@@ -120,14 +120,13 @@ def lattice_mpp(
             raise
         return given
     if lattice.mirrored:
-        warnings.warn(
+        warn(
             f"{name}: the positions are a mirror image of the array: {axes} appear swapped, or the image is mirrored. "
-            "Draw the spots on the image with hs.pl.spatial(adata): they must lie on the tissue",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
+            "Draw the spots on the image with hs.pl.spatial(adata): they must lie on the tissue"
+        )
     if given is not None:
         if (message := apart(("mpp=", given), ("the pitch of the array", lattice.mpp))) is not None:
-            warnings.warn(f"{name}: {message}", UserWarning, stacklevel=3)
+            warn(f"{name}: {message}")
         return given
     if abs(np.log(lattice.column_mpp / lattice.row_mpp)) > np.log1p(_ANISOTROPIC):
         log.warning(

@@ -1,7 +1,6 @@
 """A section's entry in ``uns["spatial"]``: its linked image, a small picture for plots, and the scale."""
 
 import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from .._record import each
 from .._sections import share_inside, swapped_hint
 from .._settings import settings
 from .._units import check_mpp
+from .._warn import warn
 from ._colours import remark_on_colours
 from ._lattice import apart
 from ._paths import existing
@@ -91,7 +91,7 @@ def entry(
         factors[LibraryKeys.HIRES_SCALE] = float(per_pixel * scale)
     metadata[LibraryKeys.SCALE] = float(scale)
     if remark is not None:
-        warnings.warn(remark, UserWarning, stacklevel=3)
+        warn(remark)
     return {LibraryKeys.IMAGES: images, LibraryKeys.SCALEFACTORS: factors, LibraryKeys.METADATA: metadata}
 
 

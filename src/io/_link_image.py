@@ -1,7 +1,6 @@
 """Image and scale for an AnnData that another reader made."""
 
 import logging
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from .._record import Targets, has, write
 from .._sections import positions, sections
 from .._types import check_types
 from .._units import check_mpp, spacing
+from .._warn import warn
 from ._lattice import VISIUM_STEP_UM, apart, lattice_mpp, on_visium
 from ._link import check_inside, check_scale, given_mpp, single
 from ._linked import Linked, linked_image
@@ -93,7 +93,7 @@ def link_image(
         if linked is not None:
             check_inside(xy * linked.scale, linked.width, linked.height)
             if linked.remark is not None:
-                warnings.warn(linked.remark, UserWarning, stacklevel=2)
+                warn(linked.remark)
         known = old.get(LibraryKeys.METADATA, {}).get(LibraryKeys.MPP)
         found = _scale(name, given, linked, _by_array(one, rows, name), known)
         if has(one, Keys.TILES) and known != found:
@@ -152,7 +152,7 @@ def _scale(name: str, given: float | None, linked: Linked | None, by_array: floa
     (who, value), *others = stated
     for other in others:
         if (message := apart((who, value), other)) is not None:
-            warnings.warn(f"{name}: {message}", UserWarning, stacklevel=3)
+            warn(f"{name}: {message}")
     log.info("%s: %.4f um per full-resolution pixel, by %s", name, value, who)
     return check_mpp(value, source=who)
 

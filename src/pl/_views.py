@@ -1,7 +1,6 @@
 """Sections as they are drawn: their spots, their scale and the part of the slide that is shown."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from .._keys import Keys, LibraryKeys, Slot
 from .._record import has, record
 from .._sections import misplaced, positions, section_mpp, sections
 from .._units import spacing, to_px, to_um
+from .._warn import warn
 from ._extent import Box, diameter_of, extent, framed, inside, on_image, overlap, resized
 from ._picture import library_entry, picture_size
 
@@ -104,7 +104,7 @@ def warn_of_places(adatas: Sequence[AnnData], library_key: str) -> None:
     """Warn of spots beside their image; they are drawn, for that is how to see what is wrong."""
     for one in adatas:
         for error in misplaced(one, library_key):
-            warnings.warn(str(error), UserWarning, stacklevel=3)
+            warn(str(error))
 
 
 def log_without_scale(shown: Sequence[View]) -> None:

@@ -1,6 +1,5 @@
 """Learn the stain of a slide from pixels of its tissue."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from .._checks import check, is_count
 from .._types import check_types
 from .._units import to_px
+from .._warn import warn
 from ..io import SlideImage, open_image
 from ..io._colours import is_exchanged
 from ..io._grid import grid, tissue_share
@@ -98,7 +98,7 @@ def fit_stain(
     pixels = pixels[is_stained(pixels, light)]
     if not isinstance(source, AnnData) and is_exchanged(pixels):  # what is linked was looked at before
         msg = "red and blue appear exchanged, as cv2 reads them. If so, pass pixels[..., ::-1]."
-        warnings.warn(msg, UserWarning, stacklevel=2)
+        warn(msg)
     if len(pixels) > n_pixels:
         pixels = pixels[np.sort(rng.choice(len(pixels), n_pixels, replace=False))]
     fitted = None
@@ -152,4 +152,4 @@ def _warn(stain: Stain) -> None:
             f"no two stains could be told apart in {stain.n_pixels} stained pixels: the stain is marked degenerate, and "
             "normalize_stain changes nothing. Is it an H&E image? Look at hs.pl.spatial(adata)."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn(msg)

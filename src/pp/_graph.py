@@ -18,6 +18,7 @@ from .._record import AnnDatas, Targets, write
 from .._sections import check_placed, positions_um, sections
 from .._types import check_types
 from .._units import n_doubled
+from .._warn import warn
 
 
 def spatial_graph(
@@ -119,7 +120,7 @@ def _warn_of_same_places(xy: np.ndarray, groups: dict[str, Any]) -> None:
         again = n_doubled(xy[rows])
         if again:
             msg = f"{again} spots of section {name!r} lie at the place of another one; is it one section?"
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warn(msg)
 
 
 def symmetric_graph(

@@ -102,7 +102,7 @@ def fit_pathway_scale(
         found = f"at most {membership.getnnz(axis=0).max(initial=0)} genes of the scale in a set of {list(net)[:3]}"
         fix = mismatch_hint(sections[0], wanted)
         raise GenesError("gene_sets", found=found, expected=f"{min_genes} or more in some set", fix=fix)
-    warn_if_few(sections[0], membership, Scoring(net, method, min_genes, layer), stacklevel=3)
+    warn_if_few(sections[0], membership, Scoring(net, method, min_genes, layer))
     universe = Universe(np.ones(len(genes), dtype=bool), means, sds)
     job = Job(counts, sp.csr_matrix(membership[:, scored]), universe, np.array(genes))
     depths, found_means, found_sds = _levels(method, job, random_state)
@@ -138,7 +138,7 @@ def _joined(sections: Sequence[AnnData], wanted: list[str], layer: str | None) -
         part = own[:, [column[gene] for gene in genes]]
         coverage = float(part.sum() / max(own.sum(), 1)) if own.nnz else 1.0
         others = other_names(one, sections)
-        check_coverage(one, others, len(genes), coverage, among="in all sections", stacklevel=4)
+        check_coverage(one, others, len(genes), coverage, among="in all sections")
         parts.append(part)
     counts = sp.csr_matrix(sp.vstack(parts))
     counts.sort_indices()  # thinning draws in the order of storage, which must not be that of the section's columns

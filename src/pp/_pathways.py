@@ -1,7 +1,5 @@
 """Pathway scores: what a spot's genes say together."""
 
-import warnings
-
 from anndata import AnnData
 
 from .._checks import check, is_count
@@ -10,6 +8,7 @@ from .._keys import Keys, slug, valid
 from .._pathway_scale import PathwayScale
 from .._record import AnnDatas, Targets, write
 from .._types import check_types
+from .._warn import warn
 from ._methods import METHODS
 from ._nets import GeneSets, named_net, net_hash
 from ._scores import Scoring, score_section
@@ -135,7 +134,7 @@ def _warn_of_weights(how: Scoring) -> None:
     if METHODS[how.method].weighted or {weight for genes in how.net.values() for weight in genes.values()} <= {1.0}:
         return
     msg = f"method {how.method!r} takes no weights: a gene is in a set or not, whatever the sign. 'ulm' takes them."
-    warnings.warn(msg, UserWarning, stacklevel=3)
+    warn(msg)
 
 
 def check_method(method: str) -> None:

@@ -1,7 +1,6 @@
 """Pathway scores of one section: names matched, sets checked, spots scored."""
 
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from .._counts import raw_counts
 from .._errors import GenesError
 from .._gene_names import GeneMatch, match_genes, mismatch_hint, positions
 from .._pathway_scale import Net, PathwayScale
+from .._warn import warn
 from ._gene_sums import covered, totals
 from ._methods import Job, score_by
 from ._nets import genes_of, membership_matrix
@@ -101,7 +101,7 @@ def _check_covered(adata: AnnData, share: float, wanted: list[str]) -> None:
         raise GenesError("var_names", found=found, expected=expected, fix=mismatch_hint(adata, wanted))
     if share < _WARN_BELOW:
         hint = mismatch_hint(adata, wanted)
-        warnings.warn(f"Only {found}; scores compare less well. {hint}", UserWarning, stacklevel=6)
+        warn(f"Only {found}; scores compare less well. {hint}")
 
 
 def _check_scored(adata: AnnData, scored: NDArray[np.bool_], membership: sp.csr_matrix, how: Scoring) -> None:
@@ -113,12 +113,12 @@ def _check_scored(adata: AnnData, scored: NDArray[np.bool_], membership: sp.csr_
             expected=f"{how.min_genes} or more in some set",
             fix=mismatch_hint(adata, genes_of(how.net)),
         )
-    warn_if_few(adata, membership, how, stacklevel=6)
+    warn_if_few(adata, membership, how)
     if left := [name for name, ok in zip(how.net, scored, strict=True) if not ok]:
         _log.info("%d of %d gene sets have too few measured genes: %s", len(left), len(scored), left)
 
 
-def warn_if_few(adata: AnnData, membership: sp.csr_matrix, how: Scoring, *, stacklevel: int) -> None:
+def warn_if_few(adata: AnnData, membership: sp.csr_matrix, how: Scoring) -> None:
     """Warn where most sets, or most of their genes, are not measured: other names or species, or a small panel."""
     sizes, wanted = membership.getnnz(axis=0), genes_of(how.net)
     scored, measured = int((sizes >= how.min_genes).sum()), int((membership.getnnz(axis=1) > 0).sum())
@@ -128,7 +128,7 @@ def warn_if_few(adata: AnnData, membership: sp.csr_matrix, how: Scoring, *, stac
         found = f"{measured} of the {len(wanted)} genes of the sets are measured; scores stand for these alone"
     else:
         return
-    warnings.warn(f"Only {found}. {mismatch_hint(adata, wanted)}", UserWarning, stacklevel=stacklevel)
+    warn(f"Only {found}. {mismatch_hint(adata, wanted)}")
 
 
 def _framed(adata: AnnData, values: NDArray[np.float32], scored: NDArray[np.bool_], net: Net) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -17,6 +16,7 @@ from .._record import AnnDatas, Targets, write
 from .._sections import check_places, positions, section_mpp, sections
 from .._types import check_types
 from .._units import n_doubled, to_px
+from .._warn import warn
 from ..io._lattice import VISIUM_STEP_UM, apart, fit_lattice, on_visium
 
 _FEW_DOUBLE = 10
@@ -145,7 +145,7 @@ def _warn_of_scale(adata: AnnData, library_key: str) -> None:
         message = apart(believed, ("the pitch of the Visium array", fit_lattice(*spots, VISIUM_STEP_UM).mpp))
         if message is not None:
             fix = "If the array is right: hs.io.link_image(adata)."
-            warnings.warn(f"{name}: {message}. {fix}", UserWarning, stacklevel=3)
+            warn(f"{name}: {message}. {fix}")
 
 
 def _warn_of_doubles(adata: AnnData, library_key: str) -> None:
@@ -160,7 +160,7 @@ def _warn_of_doubles(adata: AnnData, library_key: str) -> None:
                 "under one name? Both would be cut from one image. Name each before putting them together: "
                 f"adata.obs[{str(library_key)!r}] = ..., and rename its entry in adata.uns['spatial']."
             )
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warn(msg)
 
 
 def centred_boxes(xy: NDArray[np.float64], side: float) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """Where the tissue is, and how much of each tile is tissue."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from .._keys import Keys, LibraryKeys
 from .._record import AnnDatas, Targets, has, require, write
 from .._sections import check_places, library, sections
 from .._types import check_types
+from .._warn import warn
 from ..io import open_image
 from ..io._grid import tissue_share
 from ..io._tissue import MASK_PX, section_tissue
@@ -115,7 +115,7 @@ def _found(adata: AnnData, boxes: NDArray[np.float64], library_key: str, max_siz
             hashes[f"image.{name}"] = image.sha256
         if not mask.any():
             msg = f"image of section {name!r}: no tissue was found; look at hs.pl.spatial(adata)"
-            warnings.warn(msg, UserWarning, stacklevel=3)
+            warn(msg)
         rows = rows[np.isfinite(boxes[rows]).all(axis=1)]
         share[rows] = np.clip(tissue_share(mask, boxes[rows] * scale), 0, 1)  # sums round
         libraries[name] = _with_mask(library(adata, name), mask, scale)

@@ -129,7 +129,7 @@ def section_tokens(
     tokens, sums = block_tokens(counts, vocabulary, options, match=match, rows=by_section, totals=totals)
     coverage = covered(sums)
     n_found = int(match.found.sum())
-    check_coverage(adata, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=4)
+    check_coverage(adata, vocabulary.genes, n_found, coverage, among="in the vocabulary")
     return tokens, match.params(len(vocabulary), coverage=coverage)
 
 

@@ -1,6 +1,5 @@
 """Attribution: which pixels and which genes pull a spot's image and genes together."""
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from .._keys import Keys, Slot
 from .._record import each
 from .._sections import sections
 from .._types import check_types
+from .._warn import warn
 from ..nn import Contrastive, Model
 from ..nn._redrawn import redrawn
 from ..nn.fusion._joint import Joint
@@ -216,4 +216,4 @@ def _check_vector(joint: Joint, v: Tensor, squares: Squares, slot: Slot | None) 
             f"obsm[{str(slot)!r}] is not what {squares.encoder.name} makes of the tile that there is: their cosine in "
             f"the joint space is {1 - off:.3f}; run hs.tl.encode_image(adata, ...) again"
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn(msg)

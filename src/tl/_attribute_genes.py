@@ -1,6 +1,5 @@
 """The genes of one spot, as the model that made its vector reads them."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from .._gene_names import match_genes
 from .._keys import Keys, Slot
 from .._record import record
 from .._vocabulary import PAD, Vocabulary
+from .._warn import warn
 from ..nn import PCA, GeneEncoder, Model
 from ..nn._device import choose_device
 from ..nn.fusion._gene_parts import LinearParts, TokenParts
@@ -167,4 +167,4 @@ def _warn_if_other(vector: Tensor, made: Tensor, slot: Slot) -> None:
             f"{slot.where}[{str(slot)!r}] differs by {off:.0%} from what gene_model makes of the counts that there are: "
             "run hs.tl.encode_genes(adata, gene_model) again"
         )
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warn(msg)

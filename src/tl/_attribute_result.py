@@ -1,7 +1,5 @@
 """What an attribution says: numbers in order, and how like those of random weights they are."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,6 +7,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from .._attribution import Attribution
+from .._warn import warn
 from ..nn.image._squares import Squares
 from ._attribute_genes import Genes
 from ._attribute_image import Place
@@ -65,4 +64,4 @@ def _warn_if_alike(agreement: dict[str, float]) -> None:
             f"attribution is much like that of random weights (rank correlation of {', '.join(alike)}): it shows what "
             "tile or genes are like rather than what the model learned; see whether another random_state says the same"
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)

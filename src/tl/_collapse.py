@@ -1,10 +1,9 @@
 """A warning where training made all spots the same."""
 
-import warnings
-
 import numpy as np
 import torch
 
+from .._warn import warn
 from ..nn import Model
 from ..nn._data import Batch
 from ..nn._pairs import PAIR, collapse
@@ -26,4 +25,4 @@ def warn_of_collapse(model: Model, batch: Batch) -> None:
     share = float(near.fill_diagonal_(fill_value=False).sum()) / (len(near) * (len(near) - 1))
     said = collapse(image, genes, {name: some[name] for name in PAIR}, share)
     if said is not None:
-        warnings.warn(said, UserWarning, stacklevel=5)
+        warn(said)

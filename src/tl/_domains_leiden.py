@@ -1,6 +1,5 @@
 """Tissue domains as communities of a neighbour graph."""
 
-import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from .._keys import Keys
 from .._need import need
 from .._record import AnnDatas, Targets, require
 from .._types import check_types
+from .._warn import warn
 from ._domains import Labels, by_content, check_count, stacked, written
 
 _STEPS = 25
@@ -167,5 +167,5 @@ def search(cluster: Callable[[float], Labels], n_domains: int) -> tuple[Labels, 
         resolution = 4 * low if high is None else float(np.sqrt(low * high))
     n, resolution, labels = min(tried, key=lambda one: abs(one[0] - n_domains))
     msg = f"n_domains={n_domains} was not reached: the closest is {n}, at resolution {resolution:.3g}"
-    warnings.warn(msg, UserWarning, stacklevel=3)
+    warn(msg)
     return labels, resolution

@@ -1,6 +1,5 @@
 """Embedding: what a fusion model says of each spot."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, has, write
 from .._sections import sections
 from .._types import check_types
+from .._warn import warn
 from ..nn import Model
 from ..nn._data import Batch
 from ..nn._device import choose_device
@@ -250,7 +250,7 @@ def _check_lacking(model: Model, lacking: Sequence[str], where: str) -> None:
         source = {of: name for name, of in _OF.items()}[lacking[0]]
         what = f"no {source}" if source in model.meta else "no vectors in obsm"
         msg = f"{', '.join(lacking)}: {what}{where}; that half of {Keys.X_FUSED!s} is predicted for all spots"
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warn(msg)
 
 
 def check_encoder(adatas: Sequence[AnnData], model: Model, modality: str, slot: Slot) -> None:

@@ -1,6 +1,5 @@
 """Gene vectors of components: genes joined by name, missing ones at their training mean."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from .._errors import GenesError
 from .._gene_names import GeneMatch, match_genes, mismatch_hint
+from .._warn import warn
 from ..nn import Model
 from ._lazy_sections import Source
 
@@ -54,4 +54,4 @@ def _check_missing(missing: Sequence[str], adata: AnnData, genes: Sequence[str])
     if n_found < _LEAST_PRESENT * len(genes):
         fix = f"{mismatch_hint(adata, genes)} Use the model's naming, or fit a model on these genes."
         raise GenesError("var_names", found=found, expected=f"at least {_LEAST_PRESENT:.0%}", fix=fix)
-    warnings.warn(f"var_names: {found}; they count as their training mean", UserWarning, stacklevel=5)
+    warn(f"var_names: {found}; they count as their training mean")

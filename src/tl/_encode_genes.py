@@ -171,5 +171,5 @@ def _shared(counts: sp.csr_matrix, adata: AnnData, genes: Sequence[str], others:
     """Pick the counts of the genes that all sections have, if these hold enough of them."""
     found = joined(counts, match_genes(adata, genes), len(genes))
     coverage = float(found.sum() / counts.sum()) if counts.nnz else 1.0
-    check_coverage(adata, others, len(genes), coverage, among="in all sections", stacklevel=3)
+    check_coverage(adata, others, len(genes), coverage, among="in all sections")
     return found

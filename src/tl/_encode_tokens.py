@@ -1,6 +1,5 @@
 """Gene vectors of a token model: tokens made with its own vocabulary, spots of like length together."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from .._gene_names import check_coverage, check_known, match_genes
 from .._progress import progress
 from .._settings import settings
 from .._vocabulary import PAD, Vocabulary
+from .._warn import warn
 from ..nn import Model
 from ..nn._device import choose_device
 from ..nn.image._exact import arithmetic
@@ -25,13 +25,11 @@ Encoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 def token_vectors(source: Source, model: Model, device: str | None) -> tuple[dict[str, Any], Iterator[Encoded]]:
     """Return what the record says of the genes; and by blocks of rows, vectors (n, dim) and which spots have genes."""
-    names, blocks = model_tokens(source, model, stacklevel=6)
+    names, blocks = model_tokens(source, model)
     return {**names, "precision": settings.precision}, _blocks(blocks, model, device, source.frame.n_obs)
 
 
-def model_tokens(
-    source: Source, model: Model, *, stacklevel: int
-) -> tuple[dict[str, Any], Iterator[NDArray[np.unsignedinteger]]]:
+def model_tokens(source: Source, model: Model) -> tuple[dict[str, Any], Iterator[NDArray[np.unsignedinteger]]]:
     """Return what the record says of the genes; and by blocks of rows, the tokens (n, l) that a model reads."""
     from ..pp._tokens import TokenOptions
 
@@ -41,24 +39,24 @@ def model_tokens(
     sums = summed_by_section(source, apart=options.rank == "section")
     totals, coverage = among(sums, match, len(vocabulary))
     n_found = int(match.found.sum())
-    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=stacklevel)
-    check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]), stacklevel=stacklevel)
+    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary")
+    check_known(n_found, len(vocabulary), vocabulary.share(match.position[match.found]))
     if options.rank == "section":
-        source.warn_of_one_section(stacklevel=stacklevel)
-        _warn_of_lone_spots(source, stacklevel=stacklevel)
+        source.warn_of_one_section()
+        _warn_of_lone_spots(source)
     names = match.params(len(vocabulary), coverage=coverage)
     blocks = token_blocks(source, vocabulary, options, match=match, totals=totals)
     return {"n_tokens": options.n_tokens, "rank": options.rank, **names}, (tokens for tokens, _ in blocks)
 
 
-def _warn_of_lone_spots(source: Source, *, stacklevel: int) -> None:
+def _warn_of_lone_spots(source: Source) -> None:
     alone = [name for name, rows in source.sections.items() if len(rows) < 2]
     if alone:
         msg = (
             f"one spot alone of section {alone[0]!r}: less the mean of its section nothing is left of its vector; this "
             "model was trained with rank='section', pass whole sections"
         )
-        warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
+        warn(msg)
 
 
 def _blocks(

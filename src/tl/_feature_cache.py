@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._atomic import atomic, beside
 from .._settings import settings
+from .._warn import warn
 
 CHUNK_ROWS = 1024
 _FORMAT = 1  # raised when pixels are read, or vectors made, in another way
@@ -48,7 +48,7 @@ class FeatureCache:
                 f"image vectors are not cached, and an interrupted run can't continue: {self.folder} can't be written "
                 f"({error}). Set hs.settings.cache_dir to a folder with room, or pass cache=False."
             )
-            warnings.warn(msg, UserWarning, stacklevel=7)
+            warn(msg)
 
 
 class Store:

@@ -41,7 +41,7 @@ class FusionGenes:
     def __init__(
         self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str, device: str | None
     ) -> None:
-        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key, stacklevel=5)
+        self._tokens = GeneTokens(adatas, model, layer=layer, library_key=library_key)
         self.described = {**described(model), "network": model.module}
         self.there = torch.from_numpy(self._tokens.there)
         raw, before = self._tokens.vectors(model, device)
@@ -66,7 +66,7 @@ def vectors_of_counts(
     """Vectors (n, dim) of the counts of all spots, by the gene encoder of a fusion model, and which spots have one."""
     layer = None if counts == Keys.COUNTS else str(counts)
     encoder = gene_encoder_of(model)
-    tokens = GeneTokens(adatas, encoder, layer=layer, library_key=library_key, stacklevel=6)
+    tokens = GeneTokens(adatas, encoder, layer=layer, library_key=library_key)
     return tokens.vectors(encoder, device)[1], tokens.there
 
 

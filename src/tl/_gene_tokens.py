@@ -38,20 +38,16 @@ class GeneTokens:
         Layer with raw counts.
     library_key
         Column of ``obs`` that says the section.
-    stacklevel
-        Of warnings.
     """
 
-    def __init__(
-        self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str, stacklevel: int
-    ) -> None:
+    def __init__(self, adatas: Sequence[AnnData], model: Model, *, layer: str | None, library_key: str) -> None:
         found: list[Tensor] = []
         self._blocks: list[Block] = []
         self._sections: list[tuple[Block, dict[str, NDArray[np.intp]]]] = []
         n = 0
         for one in adatas:
             with open_source(one, layer, library_key) as source:
-                for tokens in model_tokens(source, model, stacklevel=stacklevel)[1]:
+                for tokens in model_tokens(source, model)[1]:
                     found.append(torch.from_numpy(tokens.astype(np.int32)))
                     self._blocks.append(Block(n, n + len(tokens)))
                     n += len(tokens)

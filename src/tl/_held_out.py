@@ -1,6 +1,5 @@
 """Which spots are held out to stop early by: of whole patients or sections where there are enough, else blocks."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from .._keys import Keys, LibraryKeys
 from .._sections import metadata, positions, sections
+from .._warn import warn
 
 _LEAST_HELD_OUT, _MOST_FOR_LEAST = 16, 0.25
 _BLOCKS, _LEAST_UNITS = 3, 5
@@ -81,7 +81,7 @@ def held_out(
     least = _LEAST_HELD_OUT / max(int(rows.sum()), 1)  # a loss over fewer spots is noise
     if least > _MOST_FOR_LEAST:
         msg = f"{rows.sum()} spots are too few to hold some out and stop early; training runs all epochs on all of them"
-        warnings.warn(msg, UserWarning, stacklevel=5)
+        warn(msg)
         return none
     fraction, rng = max(fraction, least), np.random.default_rng(random_state)
     whole = whole_sections(np.unique(section[rows]).tolist(), patients, fraction, rng)

@@ -1,6 +1,5 @@
 """What is checked of encoder, boxes and image before anything is encoded."""
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from .._errors import ImageError, OptionError
 from .._keys import Keys, LibraryKeys
 from .._record import has, require
 from .._sections import metadata, positions, section_mpp
+from .._warn import warn
 
 if TYPE_CHECKING:
     from ..io import SlideImage
@@ -49,7 +49,7 @@ def check_scale(adata: AnnData, name: str, boxes: Sequence[NDArray[np.float64]],
             f"{LibraryKeys.MPP} of section {name!r}: tiles give {encoder.name} {mpp:.2f} um per pixel, it was made for "
             f"{encoder.mpp:g}. Run hs.pp.tile(adata, size_um={encoder.mpp * encoder.size:g}) for that scale."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
 
 
 def check_places(adata: AnnData, name: str, rows: NDArray[np.intp], boxes: NDArray[np.float64]) -> None:
@@ -63,7 +63,7 @@ def check_places(adata: AnnData, name: str, rows: NDArray[np.intp], boxes: NDArr
             f"tiles of section {name!r} lie {far:.0f} pixels from their spots: were the spots moved since? "
             "Run hs.pp.tile(adata) again."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
 
 
 def check_small(adata: AnnData, name: str, boxes: NDArray[np.float64], largest: float) -> None:
@@ -96,7 +96,7 @@ def check_image(adata: AnnData, name: str, image: "SlideImage", encoder: Any) ->
             f"image of section {name!r} has {image.native_mpp:.2f} um per pixel and {encoder.name} was made for "
             f"{encoder.mpp:g}: its tiles are enlarged, and show colour and layers but no nuclei"
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
 
 
 def on_image(boxes: NDArray[np.float64], image: "SlideImage", name: str) -> NDArray[np.bool_]:
@@ -108,5 +108,5 @@ def on_image(boxes: NDArray[np.float64], image: "SlideImage", name: str) -> NDAr
         fix = "Positions and image do not belong together, or x and y are swapped: look at hs.pl.spatial(adata)."
         raise ImageError(f"tiles of section {name!r}", found=found, expected="tiles on the image", fix=fix)
     if not seen.all():
-        warnings.warn(f"tiles of section {name!r}: {found}; they are flagged as not valid", UserWarning, stacklevel=4)
+        warn(f"tiles of section {name!r}: {found}; they are flagged as not valid")
     return np.asarray(seen)

@@ -1,6 +1,5 @@
 """Sections in memory or in files, read alike: by blocks of rows."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +17,7 @@ from .._gene_names import GeneMatch, own_names
 from .._keys import Keys
 from .._record import each
 from .._sections import sections
+from .._warn import warn
 
 if TYPE_CHECKING:
     from ..io._lazy import LazySection
@@ -69,13 +69,13 @@ class Source:
         """Rows of each section."""
         return sections(self.frame, self._library_key)
 
-    def warn_of_one_section(self, *, stacklevel: int) -> None:
+    def warn_of_one_section(self) -> None:
         """Warn where nothing says what the sections are, and names that occur twice speak of several."""
         frame = self.frame
         if self._library_key in frame.obs or frame.obs_names.is_unique:
             return
         msg = f"obs_names are not unique: is this several sections? Without obs[{self._library_key!r}] it counts as one"
-        warnings.warn(msg, UserWarning, stacklevel=stacklevel + 1)
+        warn(msg)
 
     @cached_property
     def _counts(self) -> sp.csr_matrix:

@@ -118,7 +118,7 @@ def _check_shared(adata: AnnData, counts: sp.csr_matrix, names: Sequence[str], o
     held = np.asarray(adata.var_names.isin(names))
     total = float(counts.sum())
     coverage = float(counts[:, held].sum()) / total if total else 1.0
-    check_coverage(adata, others, int(held.sum()), coverage, among="in all sections", stacklevel=5)
+    check_coverage(adata, others, int(held.sum()), coverage, among="in all sections")
 
 
 def _known(genes: Sequence[str], names: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """Whether vectors are of what they are believed to be of, as far as the records tell."""
 
-import warnings
 from collections.abc import Mapping
 
 from anndata import AnnData
@@ -8,6 +7,7 @@ from anndata import AnnData
 from .._errors import OptionError
 from .._keys import Keys, LibraryKeys, Slot
 from .._record import record
+from .._warn import warn
 
 # What can't stand for a modality, though it is made of numbers.
 _OTHERS = {
@@ -51,7 +51,7 @@ def warn_if_stale(adata: AnnData, slot: Slot) -> None:
                 else f"another image of section {key!r} than there is"
             )
             msg = f"{field} was made from {what} now: run hs.tl.encode_image(adata, ...) again"
-            warnings.warn(msg, UserWarning, stacklevel=4)
+            warn(msg)
 
 
 def boxes_hash(adata: AnnData, key: str) -> dict[str, str]:

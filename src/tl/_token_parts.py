@@ -1,7 +1,6 @@
 """Sections into tokens for training: in memory, or kept in the cache so that a corpus may be larger than memory."""
 
 import json
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from .._sections import positions, section_mpp
 from .._settings import settings
 from .._units import spacing, to_um
 from .._vocabulary import PAD, Vocabulary
+from .._warn import warn
 from ..nn.genes._corpus import Corpus, OnDisk, Part, part_hash
 from ..nn.genes._curve import along_curve
 from ._feature_cache import cache_key
@@ -127,7 +127,7 @@ def _tokens(
         real = tokens != PAD
         yield real.sum(axis=1), tokens[real]
     n_found, coverage = int(match.found.sum()), covered(np.array(sums))
-    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary", stacklevel=6)
+    check_coverage(source.frame, vocabulary.genes, n_found, coverage, among="in the vocabulary")
 
 
 def token_blocks(
@@ -165,10 +165,10 @@ def _warn_of_places(xy: NDArray[np.float64], name: str, pitch_px: float) -> None
     again = int((np.diff(xy, axis=0) == 0).all(axis=1).sum())  # along a curve, those at one place follow each other
     if again:
         msg = f"{again} spots of section {name!r} lie at the place of another one; is it one section?"
-        warnings.warn(msg, UserWarning, stacklevel=7)
+        warn(msg)
     if pitch_px < _LEAST_PITCH_PX:
         msg = f"spots of section {name!r} are {pitch_px:.3g} px apart: full-resolution pixels are needed, not rows and columns"
-        warnings.warn(msg, UserWarning, stacklevel=7)
+        warn(msg)
 
 
 def _as_read(tokens: Any, lengths: NDArray[np.int64]) -> Corpus:

@@ -1,6 +1,5 @@
 """The image that an AnnData's section belongs to: its linked file, else the small one it carries."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..._keys import Keys, LibraryKeys
 from ..._record import require
 from ..._sections import library, metadata, sections
 from ..._units import check_mpp
+from ..._warn import warn
 from .._paths import expanded, what_instead
 
 
@@ -90,7 +90,7 @@ def _hires(adata: AnnData, name: str, mpp: float | None, tried: list[Path]) -> L
     scale = _positive(factor, where)
     if tried or entry.get(LibraryKeys.METADATA, {}).get(LibraryKeys.SCALE) != scale:  # else hires is the linked image
         size = f"{mpp / scale:.3g} um per pixel" if mpp is not None else f"{scale:.3g} of full resolution, um unknown"
-        warnings.warn(f"image of {name!r}: {missing}; images['hires'] is used ({size})", UserWarning, stacklevel=4)
+        warn(f"image of {name!r}: {missing}; images['hires'] is used ({size})")
     return Located(eight_bit(np.asarray(image)), scale, mpp)
 
 

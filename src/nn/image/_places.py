@@ -1,7 +1,6 @@
 """Where a network lies: in the table, on the hub, in a folder, or in a user's hands."""
 
 import copy
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..._errors import FileError, OptionError
+from ..._warn import warn
 from . import _timm, _transformers
 from ._hub import WEIGHTS, snapshot
 from ._loaded import Loaded
@@ -96,7 +96,7 @@ def _from_row(row: Row, options: Mapping[str, Any], folder: Path | None, trust: 
         )
     if not row.pinned and folder is None:
         msg = f"{row.name} is unpinned: no revision of {row.source} is known to us, so what it means may change"
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warn(msg)
     kind, _, repo = row.source.partition(":")
     wished = {**row.options, **options}
     as_transformer = kind == "transformers"
