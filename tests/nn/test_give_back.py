@@ -34,5 +34,5 @@ def test_holes_between_what_is_used_are_given_back() -> None:
 def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     from histoscribe.nn import _give_back
 
-    monkeypatch.setattr(_give_back.ctypes, "pythonapi", object())
+    monkeypatch.setattr(ctypes, "pythonapi", object())
     _give_back.give_back()
