@@ -98,7 +98,6 @@ def refused_tables(source: str, expected: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of fields that are lost
-            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
             yield
     # pandas' parser errors are ValueErrors.
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:
