@@ -76,7 +76,7 @@ def _frame(model: Any) -> pd.DataFrame:
             if len(frame.columns)
             else f"no epochs in {type(model).__name__}"
         )
-        fix = "Pass what hs.tl.fuse or hs.tl.pretrain_genes returned."
+        fix = "Pass what hs.tl.fuse or hs.tl.pretrain_genes returned, trained for an epoch or more."
         raise OptionError("model", found=found, expected="a model that was trained by epochs", fix=fix)
     return frame.sort_values("epoch")
 

@@ -7,10 +7,11 @@ import numpy as np
 
 from .._counts import raw_counts
 from .._errors import GenesError
-from .._gene_names import agree_but_for_case, is_ensembl, mismatch_hint, own_names
+from .._gene_names import agree_but_for_case, bare_names, is_ensembl, mismatch_hint, own_names
 from .._record import AnnDatas, each
 from .._types import check_types
 from .._vocabulary import Vocabulary
+from .._warn import warn
 from ._gene_sums import GeneSums, gene_sums
 
 _FEW_SPOTS = 20  # below, a mean says little: the gene takes the median gene's
@@ -42,6 +43,11 @@ def fit_vocabulary(adatas: AnnDatas, *, layer: str | None = None) -> Vocabulary:
         No raw counts.
     GenesError
         Gene names are not unique, or some sections have symbols and others Ensembl ids, or those of another species.
+
+    Warns
+    -----
+    UserWarning
+        A section has no gene in common with the first.
 
     Examples
     --------
@@ -75,14 +81,17 @@ def vocabulary_of(found: Iterable[tuple[GeneSums, Sequence[str]]]) -> Vocabulary
 
 
 def check_one_naming(var_names: Sequence[Sequence[str]]) -> None:
-    """Refuse sections that name their genes in ways that can't be joined."""
+    """Refuse sections that name their genes in ways that can't be joined; warn where they have none in common."""
     kinds = {is_ensembl(names) for names in var_names}
     if len(kinds) > 1:
         fix = "Bring them to one: adata.var_names = adata.var['gene_ids'], for example."
         raise GenesError("var_names", found="symbols in some sections, Ensembl ids in others", expected="one", fix=fix)
-    first = [name.strip() for name in var_names[0]]
+    first = bare_names([name.strip() for name in var_names[0]])
     for one in var_names[1:]:
-        names = [name.strip() for name in one]
+        names = bare_names([name.strip() for name in one])
         if agree_but_for_case(names, first):
             found, fix = f"names such as {names[:2]} and {first[:2]}", mismatch_hint(names, first)
             raise GenesError("var_names", found=found, expected="one species", fix=fix)
+        if set(names).isdisjoint(first):
+            examples = f"{names[:2]} and {first[:2]}"
+            warn(f"Two sections have no gene in common, as in {examples}: nothing passes from one to the other")

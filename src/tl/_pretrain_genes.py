@@ -90,6 +90,11 @@ def pretrain_genes(
     TrainingError
         The loss is no longer a number.
 
+    Warns
+    -----
+    UserWarning
+        A section has no gene in common with the first.
+
     References
     ----------
     "Fusing Pixels and Genes: Spatially-Aware Learning in Computational Pathology", ICLR 2026, arXiv:2602.13944.

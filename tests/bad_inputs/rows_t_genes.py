@@ -244,7 +244,7 @@ ROWS: list[Row | Elsewhere] = [
             given,
             plain,
             {_NAME: partial(_trained, config=value)},
-            Raises(OptionError, "config", "Leave it out for None"),
+            Raises(OptionError, "config", "Pass a GeneEncoder"),
         )
         for given, value in {
             "the class instead of a configuration": hs.nn.GeneEncoder,
@@ -259,7 +259,7 @@ ROWS: list[Row | Elsewhere] = [
             given,
             plain,
             {_NAME: partial(_trained, train=value)},
-            Raises(OptionError, "train", "Leave it out for None"),
+            Raises(OptionError, "train", "Pass a TrainConfig"),
         )
         for given, value in {"the class instead of TrainConfig": hs.nn.TrainConfig, "a number of epochs": 5}.items()
     ),

@@ -73,12 +73,23 @@ def test_a_vocabulary_has_bare_ids_and_one_kind_of_names() -> None:
     counts = np.ones((30, 6))
     versions = AnnData(counts, var=pd.DataFrame(index=[f"{e}.{k}" for k, e in enumerate(ENSEMBL)]))
     symbols = AnnData(counts, var=pd.DataFrame(index=SYMBOLS))
-    assert hs.pp.fit_vocabulary([versions, versions.copy()]).genes == tuple(ENSEMBL)
+    later = AnnData(counts, var=pd.DataFrame(index=[f"{e}.{k + 1}" for k, e in enumerate(ENSEMBL)]))
+    assert hs.pp.fit_vocabulary([versions, later]).genes == tuple(ENSEMBL)
     with pytest.raises(GenesError, match="symbols in some sections"):
         hs.pp.fit_vocabulary([versions, symbols])
     versions.var_names = [f"{ENSEMBL[0]}.{k}" for k in range(6)]
     with pytest.raises(GenesError, match="once blanks and versions are taken off"):
         hs.pp.fit_vocabulary(versions)
+
+
+def test_sections_without_a_gene_in_common_warn() -> None:
+    one = hs.datasets.toy(n_spots=100)
+    other, some = one.copy(), one[:, :10].copy()
+    other.var_names = [f"OTHER{k}" for k in range(other.n_vars)]
+    with pytest.warns(UserWarning, match="no gene in common") as caught:
+        vocabulary = hs.pp.fit_vocabulary([one, some, other])
+    assert len(caught) == 1
+    assert len(vocabulary) == 2 * one.n_vars
 
 
 def test_coverage_is_recorded_and_few_counts_are_refused() -> None:
