@@ -36,12 +36,9 @@ def check_types(called: Callable[..., Any], given: Mapping[str, Any]) -> None:
         if name in given and not fits(value, hint):
             default = signature(called).parameters[name].default
             wanted = words(hint)
-            if default is signature(called).empty or default is None:
-                fix = f"Pass {wanted}." + (
-                    " hs.nn.load reads one from its folder." if wanted.startswith("a Model") else ""
-                )
-            else:
-                fix = f"Leave it out for {default!r}."
+            saved = " hs.nn.load reads one from its folder." if wanted.startswith("a Model") else ""
+            unnamed = default is None or default is signature(called).empty  # None stands for more than it says
+            fix = f"Pass {wanted}.{saved}" if unnamed else f"Leave it out for {default!r}."
             found = f"{type(value).__name__} {str(value)[:80]!r}" if not isinstance(value, str) else repr(value)
             raise OptionError(name, found=found, expected=wanted, fix=fix)
 
