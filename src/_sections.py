@@ -43,9 +43,19 @@ def sections(adata: AnnData, library_key: str = Keys.LIBRARY_ID) -> dict[str, ND
             f"obs[{str(library_key)!r}]",
             found=f"no such column, and {len(named)} libraries in uns['spatial']: {named}",
             expected="the section of each row",
-            fix=f"Pass library_key=, one of {list(adata.obs)}.",
+            fix=_column_to_pass(adata, library_key, named),
         )
     return {named[0] if named else "section": np.arange(adata.n_obs)}
+
+
+def _column_to_pass(adata: AnnData, library_key: str, named: list[str]) -> str:
+    """Say which column names the sections, where several are known; any other would cut them elsewhere."""
+    if len(named) < 2:
+        return f"Pass library_key=, one of {list(adata.obs)}."
+    fitting = [str(name) for name in adata.obs if set(adata.obs[name].astype(str)) == set(map(str, named))]
+    if fitting:
+        return f"Pass library_key={fitting[0]!r}."
+    return f"Write the section of each row into obs[{str(library_key)!r}], by these names."
 
 
 def library(adata: AnnData, library_id: str) -> Mapping[str, Any]:

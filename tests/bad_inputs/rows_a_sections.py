@@ -70,9 +70,8 @@ def _several() -> list[Row | Elsewhere]:
         "io.link_image": lambda a: hs.io.link_image(a, "hires", mpp=1.0),
     }
     tried = {name: call for name, call in {**POSITIONS, **_IMAGES}.items() if name not in named}
-    by_key = Raises(
-        MissingError, r"obs\['library_id'\]", "Pass library_key=, one of", r"2 libraries .*'toy_1', 'other'"
-    )
+    fix = "Write the section of each row into obs"
+    by_key = Raises(MissingError, r"obs\['library_id'\]", fix, r"2 libraries .*'toy_1', 'other'")
     by_id = Raises(
         MissingError,
         "library_id",

@@ -178,7 +178,7 @@ ROWS: list[Row | Elsewhere] = [
         "two libraries in uns['spatial'], no column that tells them apart, and ranks by section",
         _spoiled(_two_libraries),
         _SECTIONS,
-        Raises(MissingError, r"obs\['library_id'\]", "Pass library_key=, one of", "2 libraries"),
+        Raises(MissingError, r"obs\['library_id'\]", "Write the section of each row", "2 libraries"),
     ),
     Row(
         "A29",
