@@ -44,7 +44,10 @@ def test_sections_by_column_or_the_only_library() -> None:
     with pytest.raises(MissingError, match="slide"):
         sections(adata, "slide")
     adata.uns["spatial"]["other"] = {}
-    with pytest.raises(MissingError, match="library_key="):
+    with pytest.raises(MissingError, match=r"Write the section of each row into obs\['library_id'\]"):
+        sections(adata)
+    adata.obs["place"] = ["toy_1"] * 10 + ["other"] * 20
+    with pytest.raises(MissingError, match="Pass library_key='place'"):
         sections(adata)
     adata.obs["slide"] = ["a"] * 10 + ["b"] * 20
     assert {k: len(v) for k, v in sections(adata, "slide").items()} == {"a": 10, "b": 20}
