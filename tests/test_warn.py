@@ -11,7 +11,6 @@ from histoscribe._warn import warn
 # A module of the package: one that warns itself, and through libraries that call it back.
 CODE = """
 from contextlib import contextmanager
-from functools import reduce
 from tqdm import tqdm
 
 def plain():

@@ -88,7 +88,7 @@ def parse_table(text: str, source: str, **options: Any) -> tuple[pd.DataFrame, l
 
 def _fields(text: str, separator: str) -> list[str]:
     """Fields of the first line that pandas does not skip as blank, duplicates and all."""
-    rows = csv.reader(StringIO(text, newline=None), delimiter=separator)
+    rows = csv.reader(StringIO(text, newline=""), delimiter=separator)
     return next((row for row in rows if len(row) > 1 or (row and row[0].strip())), [])
 
 

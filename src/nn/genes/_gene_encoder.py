@@ -90,7 +90,7 @@ class GeneEncoder:
         for name in ("dim", "depth", "heads", "hidden", "n_tokens", "set_size"):
             value = getattr(self, name)
             check(f"GeneEncoder.{name}", value, is_count(value), "a whole number, 1 or more")
-        divides, fix = self.dim % self.heads == 0, "Choose another heads= or dim=."
+        divides, fix = self.dim % self.heads == 0, "Leave it out, or choose a dim that it divides."
         check("GeneEncoder.heads", self.heads, divides, f"a divisor of dim, {self.dim}", fix=fix)
         share = self.mask_fraction
         check("GeneEncoder.mask_fraction", share, is_number(share, 0.01, 0.9), "a share from 0.01 to 0.9")
