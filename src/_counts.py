@@ -45,13 +45,18 @@ def raw_counts(adata: AnnData, layer: str | None = None, fractions: "Fractions |
     return counts
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Name the layers; from anndata 0.13 on ``adata.layers`` also lists ``X``, under None."""
+    return [name for name in adata.layers if name is not None]
+
+
 def has_genes(adata: AnnData) -> bool:
     """Whether a section has values of genes, of whatever kind; a bare slide has none."""
-    return adata.n_vars > 0 and (adata.X is not None or len(adata.layers) > 0)
+    return adata.n_vars > 0 and (adata.X is not None or len(layer_names(adata)) > 0)
 
 
 def _find(adata: AnnData, layer: str | None) -> tuple[str, Any]:
-    layer = counts_layer(list(adata.layers), layer)
+    layer = counts_layer(layer_names(adata), layer)
     return (f"layers[{layer!r}]", adata.layers[layer]) if layer is not None else ("X", adata.X)
 
 
@@ -155,7 +160,7 @@ class Fractions:
 
 
 def _keep(adata: AnnData) -> str:
-    layers = list(adata.layers)
+    layers = layer_names(adata)
     return f"Keep the raw counts in adata.layers['counts'], or name their layer with layer= (layers: {layers})."
 
 

@@ -17,7 +17,8 @@ def digest(value: Any) -> str:
         parts = {"X": value.X, "obs": value.obs, "var": value.var, "uns": dict(value.uns)}
         return digest(parts | {where: dict(getattr(value, where)) for where in _PLACES})
     if isinstance(value, dict):
-        return "".join(f"{k}:{digest(value[k])};" for k in sorted(value))
+        keys = sorted(key for key in value if key is not None)  # anndata 0.13 lists X among the layers, under None
+        return "".join(f"{key}:{digest(value[key])};" for key in keys)
     if isinstance(value, list | tuple):
         return "".join(f"{digest(item)}," for item in value)
     if isinstance(value, pd.DataFrame | pd.Series):

@@ -109,7 +109,7 @@ def opened(path: Path) -> Iterator[Any]:
 def _zarr(path: Path) -> Any:
     import zarr
 
-    return zarr.open_group(path, mode="r")
+    return zarr.open_group(path, mode="r", use_consolidated=False)  # what is there, not what is listed
 
 
 def _check_kind(root: Any, path: Path) -> None:

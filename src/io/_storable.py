@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from .._counts import layer_names
 from .._errors import OptionError
 
 Kind: TypeAlias = Literal["h5ad", "zarr"]
@@ -42,17 +43,19 @@ def check_storable(adata: AnnData, kind: Kind) -> None:
     OptionError
         It names the first such thing.
     """
-    with warnings.catch_warnings(), _trial(kind) as trial:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the trial: the write itself says them
-        for name, value in _parts(adata):
-            _check(name, value, trial)
+        with _trial(kind) as trial:
+            for name, value in _parts(adata):
+                _check(name, value, trial)
 
 
 def _parts(adata: AnnData) -> Iterator[tuple[str, Any]]:
     yield "adata.obs", adata.obs
     yield "adata.var", adata.var
     yield "adata.uns", dict(adata.uns)
-    for where in ("layers", "obsm", "varm", "obsp", "varp"):
+    yield "adata.layers", {name: adata.layers[name] for name in layer_names(adata)}
+    for where in ("obsm", "varm", "obsp", "varp"):
         yield f"adata.{where}", dict(getattr(adata, where))
     if adata.X is not None:
         yield "adata.X", adata.X
@@ -72,7 +75,7 @@ def _trial(kind: Kind) -> Iterator[Try]:
         if kind == "h5ad":
             root: Any = stack.enter_context(h5py.File(BytesIO(), "w"))
         else:
-            root = zarr.group(zarr.storage.MemoryStore(), zarr_format=anndata.settings.zarr_write_format)
+            root = zarr.group(zarr.storage.MemoryStore(), zarr_format=getattr(anndata.settings, "zarr_write_format", 3))
         yield partial(anndata.io.write_elem, root, "value")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 from anndata import AnnData
 
+from .._counts import layer_names
 from .._errors import FileError, OptionError
 from .._files import atomic, atomic_folder, recover
 from .._types import check_types
@@ -144,8 +145,9 @@ def _elements(adata: AnnData) -> Iterator[tuple[str, Any]]:
     for name in ("X", "raw", "obs", "var"):
         if (value := getattr(adata, name)) is not None:
             yield name, value
-    for name in ("obsm", "varm", "obsp", "varp", "layers", "uns"):
+    for name in ("obsm", "varm", "obsp", "varp", "uns"):
         yield name, dict(getattr(adata, name))
+    yield "layers", {name: adata.layers[name] for name in layer_names(adata)}
 
 
 def _write_zarr(adata: AnnData, beside: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ from anndata import AnnData
 from natsort import natsorted
 from numpy.typing import NDArray
 
+from .._counts import layer_names
 from .._errors import GenesError, MissingError, OptionError
 from .._keys import Keys
 from ._suggest import BY_FULL_NAME_ONLY, missing
@@ -137,10 +138,10 @@ def _column(column: pd.Series, source: str) -> Values:
 def _gene(adata: AnnData, gene: str, layer: str | None) -> NDArray[np.float64]:
     if layer is not None and layer not in adata.layers:
         fix = "Name one of these, or leave layer= out for X."
-        raise MissingError(f"layers[{layer!r}]", found=f"only {list(adata.layers)}", expected="expression", fix=fix)
+        raise MissingError(f"layers[{layer!r}]", found=f"only {layer_names(adata)}", expected="expression", fix=fix)
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
-        fix = f"Name a layer: one of {list(adata.layers)}."
+        fix = f"Name a layer: one of {layer_names(adata)}."
         raise MissingError("X", found="nothing", expected="expression", fix=fix)
     column = adata.var_names.get_loc(gene)
     if not isinstance(column, int):

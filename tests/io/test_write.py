@@ -172,7 +172,9 @@ REFUSED: dict[str, tuple[Callable[[AnnData], Any], str, str]] = {
     "series": (lambda a: a.uns.update(k=pd.Series([1])), r"uns\['k'\]", "to_numpy"),
     "coo matrix": (lambda a: a.uns.update(k=sp.coo_matrix(np.eye(2))), r"uns\['k'\]", "tocsr"),
     "mixed column": (lambda a: a.obs.insert(0, "c", ["a", 1, 2, "b", 3, None]), r"obs\['c'\]", "astype"),
-    "column with missing text": (lambda a: a.obs.insert(0, "c", ["a", None, "b", "c", "d", "e"]), r"obs\['c'\]", "category"),
+    "column with missing text": (
+        lambda a: a.obs.insert(0, "c", pd.Series(["a", None, *"bcde"], a.obs_names, dtype=object)), r"obs\['c'\]", "category",
+    ),
     "intervals": (lambda a: a.obs.insert(0, "c", pd.cut(range(6), 3)), r"obs\['c'\]", r"astype\(str\)"),
     "dates and text": (
         lambda a: a.var.insert(0, "c", pd.Categorical(["x", 1, "x", 1])), r"var\['c'\]", r"astype\(str\)",
@@ -201,6 +203,22 @@ def test_what_can_not_be_stored_is_refused_by_name_before_anything_is_written(
     assert re.search(rf"adata\.{field}", caught.value.field)
     assert re.search(fix, caught.value.fix)
     assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_missing_text_of_pandas_own_type_is_refused_or_comes_back(kind: str, tmp_path: Path) -> None:
+    adata = _small()
+    adata.obs["c"] = pd.array(
+        ["a", None, *"b" * (adata.n_obs - 2)], dtype="str" if int(pd.__version__[0]) > 2 else "string"
+    )
+    try:
+        hs.io.write(adata, tmp_path / f"x.{kind}")
+    except OptionError as error:
+        assert "obs['c']" in error.field
+    else:
+        column = hs.io.read(tmp_path / f"x.{kind}").obs["c"]
+        assert column.isna().to_list() == adata.obs["c"].isna().to_list()
+        assert column.dropna().to_list() == adata.obs["c"].dropna().to_list()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
