@@ -211,14 +211,13 @@ def test_missing_text_of_pandas_own_type_is_refused_or_comes_back(kind: str, tmp
     adata.obs["c"] = pd.array(
         ["a", None, *"b" * (adata.n_obs - 2)], dtype="str" if int(pd.__version__[0]) > 2 else "string"
     )
-    try:
-        hs.io.write(adata, tmp_path / f"x.{kind}")
-    except OptionError as error:
-        assert "obs['c']" in error.field
+    path = tmp_path / f"x.{kind}"
+    if int(pd.__version__[0]) < 3:  # anndata writes these only if its settings say so
+        with pytest.raises(OptionError, match=r"obs\['c'\]"):
+            hs.io.write(adata, path)
     else:
-        column = hs.io.read(tmp_path / f"x.{kind}").obs["c"]
-        assert column.isna().to_list() == adata.obs["c"].isna().to_list()
-        assert column.dropna().to_list() == adata.obs["c"].dropna().to_list()
+        hs.io.write(adata, path)
+        assert hs.io.read(path).obs["c"].equals(adata.obs["c"])
 
 
 @pytest.mark.parametrize("kind", FORMATS)
