@@ -18,9 +18,10 @@ Labels: TypeAlias = NDArray[np.int64]
 
 
 def stacked(adatas: Sequence[AnnData], slot: Slot) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Stack the valid rows of a slot, and say which rows those are."""
+    """Stack the valid rows of a slot, and say which rows those are; columns that a section lacks are left out of all."""
     ok = np.concatenate([usable(one, slot) for one in adatas])
     x = np.concatenate([matrix(one, slot) for one in adatas])[ok].astype(np.float64)
+    x = x[:, np.isfinite(x).all(axis=0)]
     if len(x) < 3:
         field = f"{slot.where}[{str(slot)!r}]"
         raise OptionError(field, found=f"{len(x)} valid rows", expected="3 or more", fix="Pass more spots.")

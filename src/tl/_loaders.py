@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def gather(
                 warn_if_stale(one, slot)
     batch: Batch = {}
     for modality, slot in slots.items():
-        parts = [_vectors(one, slot, (sizes or {}).get(modality)) for one in adatas]
+        parts = [_vectors(one, slot, (sizes or {}).get(modality), library_key) for one in adatas]
         _same_width([x for x, _ in parts], modality, slot)
         batch[modality] = torch.from_numpy(np.concatenate([x for x, _ in parts]))
         batch[f"{modality}_valid"] = torch.from_numpy(np.concatenate([ok for _, ok in parts]))
@@ -59,22 +60,33 @@ def gather(
     return batch
 
 
-def _vectors(adata: AnnData, slot: Slot | None, width: int | None) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _vectors(
+    adata: AnnData, slot: Slot | None, width: int | None, library_key: str
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     if slot is None:
         return np.zeros((adata.n_obs, width or 0), dtype=np.float32), np.zeros(adata.n_obs, dtype=bool)
     x = matrix(adata, slot)
     if width is not None and x.shape[1] != width:
         fix = "Encode it as the model's training sections were."
         raise OptionError(_field(slot), found=f"{x.shape[1]} columns", expected=f"{width}, as in training", fix=fix)
-    ok = usable(adata, slot)
+    ok = usable(adata, slot, library_key)
     return np.where(ok[:, None], x, 0), ok
 
 
-def usable(adata: AnnData, slot: Slot) -> NDArray[np.bool_]:
-    """Rows of a slot that hold a result: flagged so, and finite."""
-    finite = np.isfinite(matrix(adata, slot)).all(axis=1)
+def usable(adata: AnnData, slot: Slot, library_key: str = Keys.LIBRARY_ID) -> NDArray[np.bool_]:
+    """Rows of a slot that hold a result: flagged so, and finite.
+
+    A column of a table that a section lacks, such as the score of a gene set without measured genes, is NaN in all rows
+    of that section and makes none of them unusable.
+    """
+    finite = np.isfinite(matrix(adata, slot))
+    ok = finite.all(axis=1)
+    if isinstance(adata.obsm[slot], pd.DataFrame) and not ok.all():
+        for rows in sections(adata, library_key).values():
+            measured = finite[rows].any(axis=0)
+            ok[rows] = finite[np.ix_(rows, measured)].all(axis=1) & measured.any()
     flag = valid(slot)
-    return finite & adata.obs[flag].to_numpy(dtype=bool) if has(adata, flag) else finite
+    return ok & adata.obs[flag].to_numpy(dtype=bool) if has(adata, flag) else ok
 
 
 def _same_width(parts: list[NDArray[np.float32]], modality: str, slot: Slot | None) -> None:

@@ -81,3 +81,20 @@ def test_ridge_is_that_of_the_best_penalty() -> None:
     best = Reference(grid[np.argmin([left_out(a) for a in grid])]).fit(x, y)
     np.testing.assert_allclose(layer.weight.T, best.coef_, atol=1e-4)
     np.testing.assert_allclose(layer(torch.from_numpy(x).float()), best.predict(x), atol=1e-3)
+
+
+def test_missing_values_stand_at_the_mean_of_their_feature() -> None:
+    x, _ = _spiked()
+    holes = x.clone()
+    holes[::3, 1] = holes[:, 2] = float("nan")
+    each, whole = Standardise(40, per_feature=True), Standardise(40, per_feature=False)
+    each.fit(holes)
+    whole.fit(holes)
+    known, rest = holes[~holes[:, 1].isnan(), 1].double(), [k for k in range(40) if k != 2]
+    assert float(each.mean[1]) == pytest.approx(float(known.mean()))
+    assert float(each.scale[1]) == pytest.approx(float(known.std(correction=0)))
+    assert float(whole.scale[0]) == pytest.approx(np.sqrt(np.nanvar(holes[:, rest].double().numpy(), axis=0).mean()))
+    for layer in (each, whole):
+        assert (layer(holes)[::3, 1] == 0).all()
+        assert (layer(holes)[:, 2] == 0).all()
+        assert (layer(x)[:, 2] == 0).all()  # nothing was learned of it

@@ -2,7 +2,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -199,3 +201,30 @@ def test_results_survive_h5ad(adata: AnnData, quick: TrainConfig, tmp_path: Path
     back = ad.read_h5ad(tmp_path / "a.h5ad")
     np.testing.assert_array_equal(back.obsm[Keys.X_FUSED], adata.obsm[Keys.X_FUSED])
     assert back.uns[Keys.RECORD]["obsm.X_fused"]["by"] == "tl.fuse"
+
+
+def test_a_column_that_a_section_lacks_leaves_its_rows_usable(adata: AnnData, quick: TrainConfig) -> None:
+    table = pd.DataFrame(adata.obsm[Keys.X_GENES], adata.obs_names).add_prefix("set")
+    table["set1"] = np.nan  # a gene set without measured genes
+    table.iloc[3] = np.nan
+    adata.obsm[Keys.SCORES] = table
+    model = hs.tl.fuse(adata, Contrastive(), gene_rep=Keys.SCORES, train=quick)
+    assert model.meta["n_train"] + model.meta["n_val"] == adata.n_obs - 1
+    assert recall_at_k(adata.obsm[Keys.X_FUSED_IMAGE], adata.obsm[Keys.X_FUSED_GENES], 10) > 0.3  # by chance .04
+    hs.tl.domains_gmm(adata, 4, use_rep=Keys.SCORES)
+    assert adata.obs[Keys.DOMAIN].isna().sum() == 1
+    before = adata.obsm[Keys.X_FUSED_GENES].copy()
+    adata.obsm[Keys.SCORES]["set1"] = 1e3  # nothing was learned of it: it says nothing
+    hs.tl.embed(adata, model)
+    np.testing.assert_allclose(adata.obsm[Keys.X_FUSED_GENES], before, atol=1e-5)
+
+
+def test_a_column_is_missing_by_section(quick: TrainConfig) -> None:
+    joined = ad.concat([section(100, seed=k, name=f"S{k}") for k in range(2)], index_unique="-", uns_merge="unique")
+    table = pd.DataFrame(joined.obsm[Keys.X_GENES], joined.obs_names).add_prefix("set")
+    table.loc[joined.obs["library_id"] == "S1", "set1"] = np.nan
+    table.loc[joined.obs_names[0], "set2"] = np.nan  # alone in its section: nobody knows why
+    joined.obsm[Keys.SCORES] = table
+    model = hs.tl.fuse(joined, Contrastive(), gene_rep=Keys.SCORES, train=quick)
+    assert model.meta["n_train"] + model.meta["n_val"] == joined.n_obs - 1
+    assert np.flatnonzero(~joined.obs[valid(Keys.X_FUSED_GENES)]).tolist() == [0]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class Standardise(nn.Module):
-    """Centre and scale by training statistics.
+    """Centre and scale by training statistics; what is missing (NaN) stands at the mean of its feature.
 
     Parameters
     ----------
@@ -29,17 +29,22 @@ class Standardise(nn.Module):
 
     def fit(self, x: Tensor) -> None:
         """Take mean and scale from rows."""
-        variance, mean = torch.var_mean(x.double(), dim=0, correction=0)
+        x = x.double()
+        if x.isnan().any():
+            mean = x.nanmean(0)
+            variance = (x - mean).square().nanmean(0)
+        else:
+            variance, mean = torch.var_mean(x, dim=0, correction=0)
         if not self.per_feature:
-            variance = variance.mean().expand_as(variance)
-        # A constant feature stays zero instead of becoming rounding noise of size one.
-        constant = variance <= 1e-12 * (1 + mean.square())
-        self.mean.copy_(mean)
+            variance = variance.nanmean().expand_as(variance)
+        # A constant feature stays zero instead of becoming rounding noise of size one; so does one never seen.
+        constant = (variance <= 1e-12 * (1 + mean.square())) | mean.isnan()
+        self.mean.copy_(mean.nan_to_num(0.0))
         self.scale.copy_(torch.where(constant, float("inf"), variance.sqrt()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply it."""
-        return (x - self.mean) / self.scale
+        return torch.where(x.isnan(), 0, (x - self.mean) / self.scale)
 
 
 class Whiten(nn.Module):
