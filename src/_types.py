@@ -54,9 +54,14 @@ def _hints(called: Callable[..., Any]) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if name in known and "AnnData" not in str(hint)}
 
 
+def _origin(hint: Any) -> Any:
+    origin = get_origin(hint)
+    return get_origin(origin.__value__) if hasattr(origin, "__value__") else origin  # NDArray, from numpy 2.5 on
+
+
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type; True where the type is more than this function knows of."""
-    origin = get_origin(hint)
+    origin = _origin(hint)
     if origin in (Union, types.UnionType):
         return any(fits(value, one) for one in get_args(hint))
     if origin is Literal:
@@ -86,7 +91,7 @@ def _fits_generic(value: Any, origin: Any, inside: tuple[Any, ...]) -> bool:
 
 def words(hint: Any) -> str:
     """Say a type in words."""
-    origin, inside = get_origin(hint), get_args(hint)
+    origin, inside = _origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(words(one) for one in inside))
     if origin is Literal:

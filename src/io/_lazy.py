@@ -77,7 +77,9 @@ def _frame(root: Any, columns: Sequence[str]) -> AnnData:
     import anndata
 
     obs, obsm, spatial = root["obs"], root.get("obsm", {}), Keys.SPATIAL
-    index = pd.Index(np.arange(obs[obs.attrs["_index"]].shape[0]).astype(str), dtype=object)
+    names = obs[obs.attrs["_index"]]
+    n = (names if hasattr(names, "shape") else names["values"]).shape[0]  # pandas 3's text is values and a mask
+    index = pd.Index(np.arange(n).astype(str), dtype=object)
     there = {name: pd.Series(anndata.io.read_elem(obs[name])).set_axis(index) for name in columns if name in obs}
     frame = AnnData(obs=pd.DataFrame(there, index=index), var=anndata.io.read_elem(root["var"]))
     if spatial in obsm:

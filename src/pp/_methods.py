@@ -4,12 +4,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from packaging.version import Version
 from scipy.stats import false_discovery_control
 
 from .._errors import GenesError, OptionError
@@ -119,8 +121,10 @@ def _decoupler(
     if METHODS[method].p_values == "permuted":
         # decoupler takes a seed of 0 for "do not shuffle"; 42 is its default
         options = {"times": job.n_perms if job.n_perms > 1 else 0, "seed": 42 + job.random_state}
-    if method == "ora":  # decoupler takes all genes but n_up: the top twentieth is meant
-        options = {"n_up": block.shape[1] - max(int(np.ceil(0.05 * block.shape[1])), 2)}
+    if method == "ora":
+        top = max(int(np.ceil(0.05 * block.shape[1])), 2)
+        takes_the_rest = Version(version("decoupler")) < Version("2.3")  # all genes but n_up
+        options = {"n_up": block.shape[1] - top if takes_the_rest else top}
     if method == "viper":  # the largest rank of a block enters every score: a last row that always has it
         block = np.vstack([block, np.arange(block.shape[1])])
     frame = pd.DataFrame(block, columns=_padded(np.arange(block.shape[1])))

@@ -105,6 +105,7 @@ def _without_codec(*, stub: bool) -> Iterator[None]:
     def decode(*_: Any, **__: Any) -> Any:
         raise imagecodecs.DelayedImportError("jpeg2k_decode")
 
+    decode.__module__ = imagecodecs.__name__  # tifffile takes decoders of no other
     known: dict[int, Any] = vars(tifffile.TIFF.DECOMPRESSORS)["_codecs"]
     kept = dict(known)
     known.pop(34712, None)

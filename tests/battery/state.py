@@ -31,7 +31,7 @@ def snapshot() -> dict[str, Any]:
         "numpy.errstate": np.geterr(),
         "numpy.print": str(np.get_printoptions()),
         "pandas": {
-            name: pd.get_option(name) for name in ("mode.copy_on_write", "display.max_rows", "mode.use_inf_as_na")
+            name: pd.get_option(name) for name in ("display.max_rows", "display.precision")
         },
         **_torch(),
         "rcParams": {key: str(value) for key, value in mpl.rcParams.items()},

@@ -260,7 +260,7 @@ def test_text_and_truth_values_are_categories_and_missing_ones_are_grey() -> Non
     assert list(legend_colors(patient)) == ["p1", "no value"]
     assert tuple(spots(patient).get_facecolor()[-1]) == GREY
     assert list(legend_colors(flag)) == ["False", "True"]
-    assert adata.obs["patient"].dtype == object
+    assert adata.obs["patient"].dtype == section().obs["patient"].dtype
 
 
 def test_more_categories_than_colours_are_drawn_and_logged(caplog: pytest.LogCaptureFixture) -> None:
