@@ -1,4 +1,4 @@
-"""From counts and H&E to domains and a map, on a real section: writes an h5ad, a figure and a table into demo/.
+"""From counts and H&E to domains and a map, on the section in the package: writes an h5ad, a figure and a table into demo/.
 
 Usage: python scripts/demo.py [FOLDER]
 """
@@ -14,13 +14,11 @@ import pandas as pd
 from anndata import AnnData
 
 import histoscribe as hs
-from histoscribe._errors import OfflineError
 
 mpl.use("Agg")
 
-# Layer markers of the olfactory bulb, from the literature: its arrays measured 1,000 genes of mouse, for which there
-# is no Hallmark file with a known hash.
-BULB_LAYERS = {
+# Layer markers of the olfactory bulb, from the literature.
+LAYERS = {
     "nerve": ["Npy", "Apod", "Ptgds", "S100a5", "Fabp7", "Kctd12"],
     "glomerular": ["Cck", "Calb2", "Doc2g", "Reln", "Nmb", "Apoe"],
     "mitral": ["Cdhr1", "Slc17a7", "Uchl1", "Nefl", "Thy1", "Snap25"],
@@ -40,48 +38,14 @@ class Times(dict[str, float]):
         print(f"  {name:<32}{self[name]:7.1f} s", flush=True)
 
 
-def load() -> tuple[str, AnnData, object, list[str]]:
-    """Return the first section that can be had: its name, gene sets and what to draw beside the domains."""
-    tries = [
-        (
-            "her2st C2",
-            lambda: hs.datasets.her2st("C2"),
-            "hallmark",
-            ["ERBB2", "HYPOXIA", "ESTROGEN_RESPONSE_EARLY", "EPITHELIAL_MESENCHYMAL_TRANSITION"],
-        ),
-        (
-            "olfactory bulb 1",
-            lambda: hs.datasets.mouse_olfactory_bulb(1),
-            BULB_LAYERS,
-            ["Penk", "granule", "mitral", "nerve"],
-        ),
-    ]
-    for name, read, sets, drawn in tries:
-        try:
-            adata = read()
-            if sets == "hallmark":
-                hs.datasets.hallmark()
-        except OfflineError as error:
-            print(f"{name}: not here and no network ({error.field})", file=sys.stderr)
-        else:
-            return name, adata, sets, drawn
-    adata = hs.datasets.toy()
-    return (
-        "toy (planted truth)",
-        adata,
-        adata.uns["truth"]["gene_sets"],
-        ["TOY0000", "true_domain", "obsm:score_pathways/DOMAIN_0", "obsm:score_pathways/LINK_0"],
-    )
-
-
-def run(adata: AnnData, gene_sets: object, times: Times) -> dict[str, float]:
+def run(adata: AnnData, times: Times) -> dict[str, float]:
     """Do the whole path and return the numbers that say how it went."""
     with times.step("tiles"):
         hs.pp.tile(adata)
     with times.step("gene tokens"):
         hs.pp.tokenize_genes(adata, hs.pp.fit_vocabulary(adata))
     with times.step("pathway scores"):
-        hs.pp.score_pathways(adata, gene_sets, min_genes=3)
+        hs.pp.score_pathways(adata, LAYERS, min_genes=3)
     with times.step("neighbour graph"):
         hs.pp.spatial_graph(adata)
     with times.step("image encoder (stain_stats)"):
@@ -91,14 +55,9 @@ def run(adata: AnnData, gene_sets: object, times: Times) -> dict[str, float]:
     with times.step("fusion (Contrastive)"):
         hs.tl.fuse(adata, hs.nn.Contrastive())
     with times.step("domains (Leiden)"):
-        n_planted = adata.obs["true_domain"].nunique() if "true_domain" in adata.obs else 6
-        hs.tl.domains_leiden(adata, n_domains=n_planted)
-    return _numbers(adata)
-
-
-def _numbers(adata: AnnData) -> dict[str, float]:
+        hs.tl.domains_leiden(adata, n_domains=6)
     image, genes = adata.obsm["X_fused_image"], adata.obsm["X_fused_genes"]
-    numbers: dict[str, float] = {
+    return {
         "spots": adata.n_obs,
         "genes": adata.n_vars,
         "tokens per spot (mean)": float((adata.obsm["gene_tokens"] > 0).sum(axis=1).mean()),
@@ -107,12 +66,6 @@ def _numbers(adata: AnnData) -> dict[str, float]:
         "the same by chance": min(10 / adata.n_obs, 1),
         "effective rank of X_fused": hs.metrics.effective_rank(adata.obsm["X_fused"]),
     }
-    for truth in ("true_domain", "region"):
-        if truth in adata.obs:
-            numbers[f"ARI of domains with {truth}"] = hs.metrics.domain_agreement(
-                adata.obs["domain"], adata.obs[truth]
-            )["ari"]
-    return numbers
 
 
 def main() -> None:
@@ -122,19 +75,19 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     times = Times()
     with times.step("read the section"):
-        name, adata, sets, drawn = load()
-    print(f"histoscribe {hs.__version__} on {name}: {adata.n_obs} spots, {adata.n_vars} genes")
-    numbers = run(adata, sets, times)
+        adata = hs.datasets.mouse_olfactory_bulb()
+    print(f"histoscribe {hs.__version__} on a mouse olfactory bulb: {adata.n_obs} spots, {adata.n_vars} genes")
+    numbers = run(adata, times)
     with times.step("figure"):
-        figure = hs.pl.panels(adata, [*drawn, "domain"])
+        figure = hs.pl.panels(adata, ["Penk", "granule", "mitral", "nerve", "domain"])
         figure.savefig(out / "figure.png", dpi=150)
     with times.step("write h5ad"):
-        adata.write_h5ad(out / "section.h5ad")
+        hs.io.write(adata, out / "section.h5ad")
     times["total"] = time.perf_counter() - start
     rows = [*numbers.items(), *((f"seconds: {step}", value) for step, value in times.items())]
-    table = pd.DataFrame(rows, columns=["what", "value"]).assign(section=name)
+    table = pd.DataFrame(rows, columns=["what", "value"])
     table.to_csv(out / "numbers.tsv", sep="\t", index=False, float_format="%.4g")
-    print(table[["what", "value"]].to_string(index=False, header=False, float_format="%.3f"))
+    print(table.to_string(index=False, header=False, float_format="%.3f"))
     print(f"Wrote {out}/section.h5ad, figure.png and numbers.tsv")
 
 

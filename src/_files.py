@@ -58,7 +58,8 @@ def _checked(path: Path, remote: Remote) -> Path:
     return path
 
 
-def _local(folder: Path, remote: Remote) -> Path | None:
+def local(folder: Path, remote: Remote) -> Path | None:
+    """Path of a data file below a folder, as it is or gzipped, checked; None if it is not there."""
     for path in (folder / remote.name, folder / f"{remote.name}.gz"):
         if os.path.isfile(path):  # pathlib's own raises on names that are too long
             return _checked(path, remote)
@@ -82,7 +83,7 @@ def find(remote: Remote) -> Path | None:
     """Path of a data file that is on disk, checked; None where it is not."""
     named, cache = os.environ.get(DATA_VARIABLE), settings.cache_dir / "data"
     for folder in (Path(named), cache) if named else (cache,):
-        if path := _local(folder, remote):
+        if path := local(folder, remote):
             return path
     return None
 

@@ -19,7 +19,7 @@ def calls() -> dict[str, Callable[[], Any]]:
     data: dict[str, Callable[[], Any]] = {
         'datasets.her2st("C2")': lambda: hs.datasets.her2st("C2"),
         'datasets.her2st("A1")': lambda: hs.datasets.her2st("A1"),
-        "datasets.mouse_olfactory_bulb(1)": lambda: hs.datasets.mouse_olfactory_bulb(1),
+        "datasets.mouse_olfactory_bulb(2)": lambda: hs.datasets.mouse_olfactory_bulb(2),
         "datasets.hallmark()": hs.datasets.hallmark,
         "pp.score_pathways(adata)": lambda: hs.pp.score_pathways(toy),
     }

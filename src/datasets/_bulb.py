@@ -1,5 +1,7 @@
 """Mouse olfactory bulb on Spatial Transcriptomics 2K arrays."""
 
+from pathlib import Path
+
 import pandas as pd
 from anndata import AnnData
 from anndata.utils import make_index_unique
@@ -7,11 +9,16 @@ from anndata.utils import make_index_unique
 from .._errors import OptionError
 from .._keys import Keys
 from ..io import read_st
-from ._remote import paths_of
+from ._remote import PACKAGED, paths_of
+
+_FOLDER = "stutility_mob"
 
 
 def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     """Mouse olfactory bulb: four sections with H&E images (Bergenstråhle et al. 2020, BMC Genomics 21:482).
+
+    The first lies in the package, and needs no network. Data of STUtility, under the MIT licence; tissue and protocol of
+    Ståhl et al. 2016, Science 353:78.
 
     Some 400 spots under tissue and 1000 genes a section; genes are named by symbols, made unique, with Ensembl ids
     in ``var["gene_ids"]``.
@@ -41,12 +48,12 @@ def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     """
     if section not in (1, 2, 3, 4):
         raise OptionError("section", found=repr(section), expected="1, 2, 3 or 4", fix="Choose one of these.")
-    names = (f"MOB{section}.tsv", "mouse_genes.tsv.gz", f"MOB{section}.jpg", f"alignment_table_MOB{section}.tsv")
-    table, symbols, image, spots = paths_of(*(f"stutility_mob/{name}" for name in names))
-    counts, genes = pd.read_csv(table, sep="\t", index_col=0), pd.read_csv(symbols, sep="\t")
+    names = (f"MOB{section}.tsv", f"MOB{section}.jpg", f"alignment_table_MOB{section}.tsv")
+    table, image, spots = paths_of(*(f"{_FOLDER}/{name}" for name in names))
+    counts = pd.read_csv(table, sep="\t", index_col=0)
     ids = counts.columns
     adata = read_st(
-        counts.set_axis(_symbols(ids, genes), axis=1),
+        counts.set_axis(_symbols(ids, PACKAGED / _FOLDER / "genes.tsv"), axis=1),
         image,
         spots=spots,
         library_id=f"MOB{section}",
@@ -55,8 +62,7 @@ def mouse_olfactory_bulb(section: int = 1) -> AnnData:
     return adata
 
 
-def _symbols(ids: pd.Index, genes: pd.DataFrame) -> pd.Index:
-    """Symbols of Ensembl ids, made unique; the id itself where there is none. Versions (``.2``) are ignored."""
-    known = genes.assign(gene_id=genes["gene_id"].str.partition(".")[0]).drop_duplicates("gene_id")
-    symbols = known.set_index("gene_id")["gene_name"].reindex(ids.str.partition(".").get_level_values(0))
+def _symbols(ids: pd.Index, genes: Path) -> pd.Index:
+    """Symbols of Ensembl ids, made unique; the id itself if there is none."""
+    symbols = pd.read_csv(genes, sep="\t", index_col="gene_id")["gene_name"].reindex(ids)
     return make_index_unique(pd.Index(symbols.where(symbols.notna(), ids).astype(str)))

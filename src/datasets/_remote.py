@@ -1,22 +1,24 @@
-"""The files behind the data sets: name, hash and address of each, in registry.tsv."""
+"""The files behind the data sets: name, hash and address of each, in registry.tsv; a few lie in the package."""
 
 from functools import cache
 from pathlib import Path
 
 from .._errors import MissingError, OfflineError
-from .._files import Remote, elsewhere, fetch, find
+from .._files import Remote, elsewhere, fetch, find, local
+
+PACKAGED = Path(__file__).parent
 
 
 @cache
 def registry() -> dict[str, Remote]:
     """All files that data sets are made of, by their name below the data folder."""
-    lines = Path(__file__).with_name("registry.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    lines = (PACKAGED / "registry.tsv").read_text(encoding="utf-8").splitlines()[1:]
     rows = (Remote(*line.split("\t")) for line in lines)
     return {remote.name: remote for remote in rows}
 
 
 def path_of(name: str) -> Path:
-    """Local path of a registered file, downloaded where it must be."""
+    """Local path of a registered file, downloaded if it must be."""
     return paths_of(name)[0]
 
 
@@ -26,7 +28,7 @@ def paths_of(*names: str) -> list[Path]:
         raise MissingError("registry.tsv", found="no such file", expected=repr(unknown[0]), fix="Please report this.")
     remotes = [registry()[name] for name in names]
     try:
-        return [fetch(remote) for remote in remotes]
+        return [local(PACKAGED, remote) or fetch(remote) for remote in remotes]
     except OfflineError as error:
         missing = [remote for remote in remotes if find(remote) is None]
         field = ", ".join(remote.name for remote in missing) or error.field

@@ -30,9 +30,7 @@ def snapshot() -> dict[str, Any]:
         "numpy.random": str(np.random.get_state()),  # noqa: NPY002
         "numpy.errstate": np.geterr(),
         "numpy.print": str(np.get_printoptions()),
-        "pandas": {
-            name: pd.get_option(name) for name in ("display.max_rows", "display.precision")
-        },
+        "pandas": {name: pd.get_option(name) for name in ("display.max_rows", "display.precision")},
         **_torch(),
         "rcParams": {key: str(value) for key, value in mpl.rcParams.items()},
         "figures": plt.get_fignums(),
