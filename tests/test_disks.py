@@ -14,7 +14,7 @@ import pytest
 from .test_kills import WRITERS
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.weekly,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork, users and tmpfs"),
 ]
 ROOT = Path(__file__).resolve().parents[1]

@@ -34,7 +34,7 @@ def killed() -> dict[str, dict[str, Any]]:
     return {found["writer"]: found for found in map(json.loads, said.splitlines())}
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.parametrize("writer", WRITERS)
 def test_nothing_is_lost_when_a_writer_is_killed(writer: str, killed: dict[str, dict[str, Any]]) -> None:
     found = killed[writer]
@@ -42,7 +42,7 @@ def test_nothing_is_lost_when_a_writer_is_killed(writer: str, killed: dict[str, 
     assert (found["lost"], found["unreadable"], found["mixed"], found["litter"]) == (0, 0, 0, 0), found["says"]
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_kills_do_fall_into_the_writes(killed: dict[str, dict[str, Any]]) -> None:
     assert set(killed) == set(WRITERS)
     assert sum(found["inside"] for found in killed.values()) > len(WRITERS) * N_KILLS / 4

@@ -65,7 +65,7 @@ def _run(code: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 def test_memory_grows_with_the_spots_and_not_with_their_square() -> None:
     grown = int(_run(MEMORY)) * 1024

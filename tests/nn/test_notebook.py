@@ -17,7 +17,7 @@ from tests.nn.neighbourhoods import encoder, rows
 )
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_training_runs_in_a_kernel_and_shows_its_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ipykernel")
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")

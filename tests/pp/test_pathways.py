@@ -55,7 +55,7 @@ def test_planted_pathway_ranks_first_in_its_domain() -> None:
 
 QUICK = ("ulm", "zscore", "viper")
 SLOW = [
-    pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name not in QUICK
+    pytest.param(name, marks=pytest.mark.weekly) for name in METHODS if name not in QUICK
 ]  # compiled at first use; gsva is the last
 
 
@@ -89,7 +89,7 @@ def test_every_method_finds_the_planted_pathway_and_keeps_empty_spots(method: st
     assert max(np.abs(other)) < 0.4
 
 
-@pytest.mark.parametrize("method", ["zscore", pytest.param("mlm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["zscore", pytest.param("mlm", marks=pytest.mark.weekly)])
 def test_other_methods_equal_decoupler_by_hand(method: str) -> None:
     adata, sets = _section()
     hs.pp.score_pathways(adata, sets, method=method)
@@ -105,7 +105,7 @@ def test_other_methods_equal_decoupler_by_hand(method: str) -> None:
     np.testing.assert_allclose(adata.obsm["padj_pathways"], p[list(sets)], atol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_ora_counts_the_top_twentieth_of_the_genes() -> None:
     adata, sets = _section()
     hs.pp.score_pathways(adata, sets, method="ora")
@@ -122,7 +122,7 @@ def test_ora_counts_the_top_twentieth_of_the_genes() -> None:
         assert np.abs(np.array(odds) - adata.obsm["score_pathways"][name].iloc[spot]).min() < 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_permutations_give_p_values_and_follow_the_seed() -> None:
     adata, sets = _section()
     adata, found = adata[:6].copy(), []

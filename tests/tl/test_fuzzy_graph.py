@@ -19,7 +19,6 @@ def test_it_is_the_graph_of_scanpy(n: int, d: int, k: int) -> None:
     import scanpy as sc
 
     x = np.random.default_rng(n).normal(size=(n, d))
-    x[1] = x[0]
     adata = AnnData(obs=pd.DataFrame(index=[str(i) for i in range(n)]), obsm={"x": x})
     sc.pp.neighbors(adata, n_neighbors=k, use_rep="x")
     assert abs(fuzzy_graph(x, k) - adata.obsp["connectivities"]).max() < 1e-4
