@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +24,19 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _NO_SYNC = {errno.EINVAL, errno.EBADF, errno.EACCES, errno.ENOTSUP}  # folders that this system does not sync
 _NO_SWAP = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 _DAY_S = 86_400
-_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+
+
+def _host() -> str:
+    """Name those among whom a process number means one process: containers may share a host's name, and its kernel."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+    with suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:6]
+
+
+_HOST = _host()
 _ours: set[Path] = set()  # what this process is writing now
 
 
@@ -31,7 +44,7 @@ _ours: set[Path] = set()  # what this process is writing now
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it takes the place of ``path`` once the block has ended well.
 
-    A link is followed: what it points to is replaced.
+    A link is followed: what it points to is replaced. The permissions of a file that is replaced are kept.
 
     Raises
     ------
@@ -41,6 +54,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     with beside(path) as new:
         yield new
+        _keep_mode(new, path)
         _sync(new)
         os.replace(new, path)
         _sync(path.parent)
@@ -54,10 +68,23 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         recover(path)
         new.mkdir()
         yield new
+        _keep_mode(new, path)
         with ThreadPoolExecutor(16) as pool:  # at once: a disk writes them together
             list(pool.map(_sync, [new, *new.rglob("*")]))
         exchange(new, path)
         _sync(path.parent)
+
+
+def _keep_mode(new: Path, path: Path) -> None:
+    """Give what is new the permissions of what it replaces; files in a folder those of the first one there."""
+    with suppress(OSError):  # nothing is replaced, or the file system has no permissions
+        mode = stat.S_IMODE(path.stat().st_mode)
+        os.chmod(new, mode)
+        file = next((one for one in path.iterdir() if one.is_file()), None) if path.is_dir() else None
+        if file is not None:
+            file_mode = stat.S_IMODE(file.stat().st_mode)
+            for one in new.rglob("*"):
+                os.chmod(one, mode if one.is_dir() else file_mode)
 
 
 def exchange(new: Path, path: Path) -> None:

@@ -50,6 +50,8 @@ class Settings:
             raise OptionError(
                 "settings.precision", found=repr(value), expected=f"one of {_PRECISIONS}", fix="Set one of these."
             )
+        if name == "device" and type(value).__name__ == "device":  # torch's, which is not imported here
+            value = str(value)
         _check(name, value)
         super().__setattr__(name, Path(value) if name == "cache_dir" else value)
         if name == "verbosity":

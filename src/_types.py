@@ -33,7 +33,7 @@ def check_types(called: Callable[..., Any], given: Mapping[str, Any]) -> None:
         if name == "random_state" and fits(value, int) and not 0 <= value <= _LARGEST_SEED:
             expected = f"a whole number, 0 to {_LARGEST_SEED}"  # what numpy, scikit-learn and torch all take
             raise OptionError(name, found=repr(value), expected=expected, fix="Leave it out for 0.")
-        if name in given and not fits(value, hint):
+        if name in given and not fits(value, hint) and not (name == "device" and _is_device(value)):
             default = signature(called).parameters[name].default
             wanted = words(hint)
             saved = " hs.nn.load reads one from its folder." if wanted.startswith("a Model") else ""
@@ -52,6 +52,11 @@ def _hints(called: Callable[..., Any]) -> dict[str, Any]:
         hints = {name: hint for name, hint in held.items() if not isinstance(hint, str)}
     known = signature(called).parameters
     return {name: hint for name, hint in hints.items() if name in known and "AnnData" not in str(hint)}
+
+
+def _is_device(value: Any) -> bool:
+    """Whether it is a torch.device, without importing torch: as good as its name."""
+    return f"{type(value).__module__}.{type(value).__qualname__}" == "torch.device"
 
 
 def _origin(hint: Any) -> Any:

@@ -1,6 +1,10 @@
 import gzip
 import hashlib
 import os
+import shutil
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -177,6 +181,36 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
         os.umask(old)
     assert (tmp_path / "group" / "x").stat().st_mode & 0o777 == 0o664
     assert (tmp_path / "group").stat().st_mode & 0o777 == 0o775
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_permissions_of_what_is_replaced_are_kept(tmp_path: Path, folder: bool) -> None:
+    def write() -> None:
+        if not folder:
+            with atomic(tmp_path / "x") as beside:
+                beside.write_bytes(b"new")
+            return
+        with atomic_folder(tmp_path / "x") as beside:
+            (beside / "a").write_bytes(b"new")
+            (beside / "b").mkdir()
+            (beside / "b" / "c").write_bytes(b"new")
+
+    write()
+    for one in (tmp_path / "x", *(tmp_path / "x").rglob("*")):
+        one.chmod(0o2775 if one.is_dir() else 0o664)
+    write()
+    for one in (tmp_path / "x", *(tmp_path / "x").rglob("*")):
+        assert one.stat().st_mode & 0o7777 == (0o2775 if one.is_dir() else 0o664), one
+
+
+def test_a_container_of_the_same_host_name_is_another_host() -> None:
+    command = ["unshare", "-rp", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("no namespaces here")
+    code = "import socket; from histoscribe import _atomic; print(socket.gethostname(), _atomic._HOST)"
+    name, host = subprocess.check_output([*command, sys.executable, "-c", code], text=True).split()
+    assert name == socket.gethostname()
+    assert host != _atomic._HOST
 
 
 def test_fault_of_what_is_read_is_not_taken_for_one_of_writing(tmp_path: Path) -> None:

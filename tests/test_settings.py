@@ -1,6 +1,7 @@
 import logging
 
 import pytest
+import torch
 
 from histoscribe._errors import OptionError
 from histoscribe._settings import Settings
@@ -35,3 +36,7 @@ def test_verbosity_says_what_the_log_shows(capsys: pytest.CaptureFixture[str]) -
     finally:
         log.handlers, log.level, log.propagate = before
         Settings()
+
+
+def test_a_torch_device_is_as_good_as_its_name() -> None:
+    assert Settings(device=torch.device("cpu")).device == "cpu"  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from .._checks import to_python
 from .._errors import OptionError
 from .._types import check_types
 
@@ -71,6 +72,7 @@ class Plant:
     genes_per_pathway: int = 12
 
     def __post_init__(self) -> None:
+        to_python(self)
         check_types(Plant, vars(self))
         low = {"n_domains": 1, "patch": 1, "genes_per_pathway": 1}
         for f in fields(self):

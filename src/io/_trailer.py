@@ -66,7 +66,7 @@ def _hash(path: Path, size: int) -> str:
 def _damaged(path: Path) -> str:
     """Name the damaged element, looked for by another process: what it meets there may end it."""
     code = f"import sys, {__package__}._manifest as m; print(m.first_damaged(sys.argv[1]))"
-    command = [sys.executable, "-c", code, os.fspath(path)]
+    command = [sys.executable, "-P", "-c", code, os.fspath(path)]  # -P: no code of the working directory
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=_NAMING_S, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -5,7 +5,7 @@ from dataclasses import MISSING, Field, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._checks import check, is_count, is_number
+from .._checks import check, is_count, is_number, to_python
 
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}  # ours → Lightning's
 # An option that models of this format had not from the start: a file without it means the default.
@@ -93,6 +93,7 @@ class TrainConfig:
     random_state: int = 0
 
     def __post_init__(self) -> None:
+        to_python(self)
         for name, least in (("epochs", 0), ("batch_size", 2), ("num_workers", 0), ("devices", 1), ("random_state", 0)):
             value = getattr(self, name)
             check(f"TrainConfig.{name}", value, is_count(value, least), f"a whole number, {least} or more")

@@ -1,10 +1,14 @@
-"""Vectors as they come from the encoder, in any order: gathered in rows, whole chunks kept on disk."""
+"""Vectors as they come from the encoder, in any order: gathered in rows, chunks kept on disk."""
+
+import time
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import OptionError
 from ._feature_cache import Store
+
+KEEP_AFTER_S = 30.0  # what a killed run may lose
 
 
 class Collector:
@@ -22,6 +26,9 @@ class Collector:
         self._chunks: list[tuple[Store, int, NDArray[np.intp]]] = []
         self._chunk_of = np.full(n, -1, dtype=np.int64)
         self._left: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._done = np.zeros(n, dtype=np.bool_)
+        self._begun: set[int] = set()  # chunks with rows that are not on disk yet
+        self._kept_s = time.monotonic()
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -32,14 +39,16 @@ class Collector:
         """Fill rows from a store, and return which of them were not there; these go into it once they are complete."""
         missing = np.zeros(len(rows), dtype=np.bool_)
         for number, part in enumerate(store.chunks()):
-            found = store.read(number)
+            found, there = store.read(number) or (None, np.zeros(len(rows[part]), dtype=np.bool_))
             if found is not None:
-                self.add(rows[part], found)
+                self.add(rows[part][there], found[there])
+                self._done[rows[part][there]] = True
+            if there.all():
                 continue
-            missing[part] = True
+            missing[part] = ~there
             self._chunk_of[rows[part]] = len(self._chunks)
             self._chunks.append((store, number, rows[part]))
-            self._left = np.append(self._left, len(rows[part]))
+            self._left = np.append(self._left, (~there).sum())
         return missing
 
     def add(self, rows: NDArray[np.intp], vectors: NDArray[np.float32]) -> None:
@@ -55,8 +64,22 @@ class Collector:
     def finish(self, rows: NDArray[np.intp]) -> None:
         """Take note that nothing will be added to these rows any more."""
         chunk = self._chunk_of[rows]
-        ended, n = np.unique(chunk[chunk >= 0], return_counts=True)
-        self._left[ended] -= n
-        for number in ended[self._left[ended] == 0].tolist():
-            store, index, own = self._chunks[number]
-            store.write(index, self.vectors[own])
+        touched, n = np.unique(chunk[chunk >= 0], return_counts=True)
+        self._left[touched] -= n
+        self._done[rows] = True
+        self._begun.update(touched.tolist())
+        for number in touched[self._left[touched] == 0].tolist():
+            self._write(number)
+        if time.monotonic() - self._kept_s > KEEP_AFTER_S:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write what is done of chunks that are not complete."""
+        for number in sorted(self._begun):
+            self._write(number)
+        self._kept_s = time.monotonic()
+
+    def _write(self, number: int) -> None:
+        store, index, rows = self._chunks[number]
+        self._begun.discard(number)
+        store.write(index, self.vectors[rows], self._done[rows])

@@ -7,7 +7,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from .._checks import check, is_count
+from .._checks import check, is_count, is_flag
 from .._keys import Keys, Slot, valid
 from .._record import AnnDatas, Targets, write
 from .._sections import section_mpp, sections
@@ -118,7 +118,7 @@ def encode_image(
     check_types(encode_image, locals())
     for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
         check(name, value, is_count(value, least), f"a whole number, {least} or more")
-    check("cache", cache, isinstance(cache, bool), "True or False")
+    check("cache", cache, is_flag(cache), "True or False")
     check_stain(stain)
     slots = _slots(tiles_key, key_added)
     encoder = encoder_of(encoder, pooling=pooling, device=device, precision=precision)

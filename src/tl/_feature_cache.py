@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._atomic import atomic, beside
+from .._errors import FileError
 from .._settings import settings
 from .._warn import warn
 
 CHUNK_ROWS = 1024
 _FORMAT = 1  # raised when pixels are read, or vectors made, in another way
-# What zarr raises on missing, truncated or foreign files, codecs and metadata.
-_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+_ABSENT = np.uint32(0x7FC0AB5E)  # a NaN that no computation gives: a row that is not there yet
+
+
+class _BrokenStoreError(Exception):
+    """What zarr says of files, codecs and metadata that are truncated or another's, or of a disk."""
+
+
+@contextmanager
+def _zarr_errors() -> Iterator[None]:
+    """Around calls of zarr alone, which raises all of these; in our own code they are faults."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise _BrokenStoreError(str(error)) from error
 
 
 def cache_key(described: Mapping[str, Any], *arrays: NDArray[Any]) -> str:
@@ -78,24 +91,31 @@ class Store:
         """Rows of each chunk."""
         return [slice(start, min(start + CHUNK_ROWS, self._n)) for start in range(0, self._n, CHUNK_ROWS)]
 
-    def read(self, chunk: int) -> NDArray[np.float32] | None:
-        """Vectors of a chunk, None where they are not there as they were written."""
+    def read(self, chunk: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]] | None:
+        """Vectors of a chunk and which of its rows are there; None if it is not as it was written."""
+        rows = self.chunks()[chunk]
         try:
             vectors, marks = self._arrays or self._opened()
-            found = np.asarray(vectors[self.chunks()[chunk]])
-            return found if bytes(marks[chunk]) == _digest(found) else None
-        except _BROKEN:
+            with _zarr_errors():
+                found, mark = np.asarray(vectors[rows]), bytes(marks[chunk])
+        except (FileNotFoundError, _BrokenStoreError):
             return None
+        return (found, found.view(np.uint32)[:, 0] != _ABSENT) if mark == _digest(found) else None
 
-    def write(self, chunk: int, rows: NDArray[np.float32]) -> None:
-        """Keep a chunk, then mark it as done."""
+    def write(self, chunk: int, rows: NDArray[np.float32], there: NDArray[np.bool_] | None = None) -> None:
+        """Keep a chunk, or those of its rows that are there, then write its mark."""
         if self._cache.failed:
             return
+        if there is not None:
+            rows = rows.copy()
+            rows.view(np.uint32)[~there] = _ABSENT
+        place, mark = self.chunks()[chunk], np.frombuffer(_digest(rows), dtype=np.uint8)
         try:
             vectors, marks = self._writable(rows.shape[1])
-            vectors[self.chunks()[chunk]] = rows
-            marks[chunk] = np.frombuffer(_digest(rows), dtype=np.uint8)
-        except _BROKEN as error:
+            with _zarr_errors():
+                vectors[place] = rows
+                marks[chunk] = mark
+        except (OSError, FileError, _BrokenStoreError) as error:
             self._cache.fail(error)
 
     def _opened(self) -> tuple[Any, Any]:
@@ -103,15 +123,14 @@ class Store:
 
         if not self._path.is_dir():  # zarr would make the folder
             raise FileNotFoundError(self._path)
-        group = zarr.open_group(_folder(self._path), mode="r+", zarr_format=3)
-        vectors: Any = group["vectors"]
-        marks: Any = group["marks"]
-        if (
-            vectors.shape[0] != self._n
-            or vectors.chunks[0] != min(self._n, CHUNK_ROWS)
-            or marks.shape != (len(self.chunks()), 32)
-        ):
-            raise ValueError(f"another store at {self._path}")
+        n_chunks = len(self.chunks())
+        with _zarr_errors():
+            group = zarr.open_group(_folder(self._path), mode="r+", zarr_format=3)
+            vectors: Any = group["vectors"]
+            marks: Any = group["marks"]
+            shapes = vectors.shape[0], vectors.chunks[0], marks.shape
+        if shapes != (self._n, min(self._n, CHUNK_ROWS), (n_chunks, 32)):
+            raise _BrokenStoreError(f"another store at {self._path}")
         self._arrays = vectors, marks
         return vectors, marks
 
@@ -123,7 +142,7 @@ class Store:
             self._remove()
         except FileNotFoundError:
             pass
-        except _BROKEN:
+        except _BrokenStoreError:
             self._remove()
         self._create(dim)
         return self._opened()
@@ -136,7 +155,8 @@ class Store:
     def _create(self, dim: int) -> None:
         """Make an empty store beside and rename it; one that another process made meanwhile stays."""
         with beside(self._path) as new:
-            self._write_empty(new, dim)
+            with _zarr_errors():
+                self._write_empty(new, dim)
             try:
                 os.replace(new, self._path)
             except OSError:

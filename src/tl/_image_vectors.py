@@ -109,11 +109,14 @@ def fill(out: Collector, section: Section, work: Work) -> None:
     encode = work.encoder.dense if work.dense else work.encoder
     desc = f"encoding {section.name} with {work.encoder.name}"
     with progress(desc=desc, total=len(plan.boxes), unit="tile") as bar, closing(prefetch(tiles)) as ahead:
-        for index, part in encode_batches(ahead, encode, work.num_workers):
-            touched, vectors, done = plan.spread(index, part)
-            out.add(rows[touched], vectors)
-            out.finish(rows[done])
-            bar.update(len(index))
+        try:
+            for index, part in encode_batches(ahead, encode, work.num_workers):
+                touched, vectors, done = plan.spread(index, part)
+                out.add(rows[touched], vectors)
+                out.finish(rows[done])
+                bar.update(len(index))
+        finally:
+            out.keep()
 
 
 def _restored(

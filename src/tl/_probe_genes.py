@@ -56,7 +56,7 @@ class Expression:
 
     def targets(self, genes: int | Sequence[str], train: Sequence[int]) -> list[str]:
         """Names as they were asked for, or the most variable genes of the training pieces."""
-        if not isinstance(genes, int):
+        if not isinstance(genes, (int, np.integer)):
             return _known(genes, self.names)
         if genes > len(self.names):
             expected = f"at most {len(self.names)}, the genes that all sections have"

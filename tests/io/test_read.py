@@ -121,6 +121,20 @@ def test_the_damaged_element_of_an_h5ad_is_named(whole: dict[str, Path], tmp_pat
         hs.io.read(path)
 
 
+def test_no_code_of_the_working_directory_runs(
+    whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, path = bytearray(whole["h5ad"].read_bytes()), tmp_path / "x.h5ad"
+    content[content.index(np.asarray(_section().obsm["X_image"]).tobytes()[:64]) + 5] ^= 1
+    path.write_bytes(content)
+    for name in ("h5py", "json", "histoscribe", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match="damaged"):
+        hs.io.read(path)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("kind", ["h5ad", "zarr"])
 @pytest.mark.parametrize(
     ("change", "says"),

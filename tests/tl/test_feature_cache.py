@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import histoscribe as hs
 from histoscribe._errors import OptionError
 from histoscribe._keys import Keys, LibraryKeys
-from histoscribe.tl import _feature_cache
+from histoscribe.tl import _collect, _feature_cache
 from histoscribe.tl._feature_cache import FeatureCache
 
 from . import cached
@@ -158,7 +158,7 @@ def test_vectors_of_another_length_under_the_same_hash_are_an_error(adata: AnnDa
 def test_an_interrupted_run_keeps_its_chunks_and_leaves_the_anndata_as_it_was(adata: AnnData) -> None:
     class Stopped(Counting):
         def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-            if self.n_tiles >= 40:
+            if self.n_tiles >= 35:  # in the midst of a chunk
                 raise KeyboardInterrupt
             return super().__call__(tiles)
 
@@ -167,7 +167,7 @@ def test_an_interrupted_run_keeps_its_chunks_and_leaves_the_anndata_as_it_was(ad
         encode(adata, Stopped(), batch_size=5)
     assert (sorted(adata.obsm), sorted(adata.obs), sorted(adata.uns)) == before
     n, vectors = encode(adata, batch_size=5)
-    assert n == N - 40
+    assert n == N - 35
     np.testing.assert_array_equal(vectors, encode(adata, cache=False)[1])
 
 
@@ -197,6 +197,52 @@ def test_a_store_holds_what_was_written_to_it_and_nothing_else() -> None:
     store = FeatureCache().store(10, {"a": 1}, np.arange(3))
     assert store.read(0) is None
     store.write(0, rows)
-    np.testing.assert_array_equal(FeatureCache().store(10, {"a": 1}, np.arange(3)).read(0), rows)
+    found, there = FeatureCache().store(10, {"a": 1}, np.arange(3)).read(0) or (None, np.zeros(1))
+    np.testing.assert_array_equal(found, rows)
+    assert there.all()
     for described, array in (({"a": 2}, np.arange(3)), ({"a": 1}, np.arange(4))):
         assert FeatureCache().store(10, described, array).read(0) is None
+
+
+def test_rows_are_kept_while_their_chunk_is_not_complete(adata: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a kill, which no block of ours sees."""
+    monkeypatch.setattr(_feature_cache, "CHUNK_ROWS", 1024)
+    with monkeypatch.context() as patched:
+        patched.setattr(_collect, "KEEP_AFTER_S", 0.0)
+        patched.setattr(_collect.Collector, "keep", _until(_collect.Collector.keep, times=3))
+        with pytest.raises(KeyboardInterrupt):
+            encode(adata, batch_size=10)
+    n, vectors = encode(adata, batch_size=10)
+    assert n == N - 30
+    np.testing.assert_array_equal(vectors, encode(adata, cache=False)[1])
+    assert encode(adata)[0] == 0
+
+
+def _until(keep: Callable[[Any], None], *, times: int) -> Callable[[Any], None]:
+    """Keep some times, then stop as a killed process does."""
+    left = [times]
+
+    def wrapped(self: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        keep(self)
+
+    return wrapped
+
+
+def test_vectors_that_are_nan_are_kept_like_others(adata: AnnData) -> None:
+    class Undefined(Counting):
+        def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return np.full_like(super().__call__(tiles), np.nan)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert [encode(adata, Undefined())[0] for _ in range(2)] == [N, 0]
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_broken_store(adata: AnnData, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode(adata)
+    monkeypatch.setattr(_feature_cache, "_digest", lambda rows: rows + None)
+    with pytest.raises(TypeError):
+        encode(adata)

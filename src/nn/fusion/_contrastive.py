@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from ..._checks import check, is_count, is_number
+from ..._checks import check, is_count, is_number, to_python
 from .._config import LATER, default_of
 
 LOSSES = ("patch_spot", "region_spot", "patch_region", "position")
@@ -121,6 +121,7 @@ class Contrastive:
     augment: bool = field(default=True, metadata=LATER)
 
     def __post_init__(self) -> None:
+        to_python(self)
         check("Contrastive.mode", self.mode, self.mode in MODES, f"one of {MODES}")
         self._check_losses()
         for name, least in (("dim", 2), ("hidden", 0), ("n_whiten", 1), ("lora_rank", 1)):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..._checks import check, is_count, is_number
+from ..._checks import check, is_count, is_number, to_python
 from ._token_transformer import TokenTransformer
 
 CONTEXTS = ("cgr", "set", None)
@@ -87,6 +87,7 @@ class GeneEncoder:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        to_python(self)
         for name in ("dim", "depth", "heads", "hidden", "n_tokens", "set_size"):
             value = getattr(self, name)
             check(f"GeneEncoder.{name}", value, is_count(value), "a whole number, 1 or more")

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..._checks import check, is_count
+from ..._checks import check, is_count, to_python
 from ..._errors import OptionError
 from ..._expression import log_cp10k
 
@@ -40,6 +40,7 @@ class PCA:
     centre: bool = True
 
     def __post_init__(self) -> None:
+        to_python(self)
         check("PCA.n_comps", self.n_comps, is_count(self.n_comps), "a whole number, 1 or more")
         check("PCA.centre", self.centre, isinstance(self.centre, bool), "True or False")
 

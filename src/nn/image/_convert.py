@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..._checks import check, is_number
+from ..._checks import check, is_flag, is_number
 from ..._errors import FileError, OptionError
 from ..._files import sha256
 from ..._types import check_types
@@ -75,7 +75,7 @@ def convert_weights(
     """
     check_types(convert_weights, locals())
     check("mpp", mpp, mpp is None or is_number(mpp, 1e-3), "um per pixel")
-    check("allow_pickle_weights", allow_pickle_weights, isinstance(allow_pickle_weights, bool), "True or False")
+    check("allow_pickle_weights", allow_pickle_weights, is_flag(allow_pickle_weights), "True or False")
     path = Path(path)
     row = _row(architecture)
     row = Row(**{**vars(row), "options": {**row.options, **(options or {})}, "mpp": mpp or row.mpp})

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ..._checks import check, is_count, is_number
+from ..._checks import check, is_count, is_flag, is_number
 from ..._errors import FileError, OptionError
 from ..._settings import settings
 from ..._types import check_types
@@ -106,7 +106,7 @@ def load_encoder(
     if folder is not None and not Path(folder).is_dir():
         raise FileError(str(folder), found="no such folder", expected="the encoder's files", fix="Check the path.")
     _check(given, device, precision, size, mpp)
-    check("allow_pickle_weights", allow_pickle_weights, isinstance(allow_pickle_weights, bool), "True or False")
+    check("allow_pickle_weights", allow_pickle_weights, is_flag(allow_pickle_weights), "True or False")
     plain = known(name) if isinstance(name, str) else None
     check("folder", folder, folder is None or plain in rows(), "None but for names of hs.nn.encoders()")
     if plain is not None and plain not in rows():
