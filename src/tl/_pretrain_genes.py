@@ -28,6 +28,7 @@ from ._lazy_sections import Sections, each_section, open_source, summed
 from ._token_parts import corpus_of
 
 _SPOTS_TO_START = 20_000
+_EPOCHS_TO_START = 64  # then a spot has met all its neighbours
 _LARGEST = 1 << 16  # of any size: beyond all models, and torch's own words for too little memory say nothing
 Rank: TypeAlias = Literal["mean", "residual", "section"]
 
@@ -173,7 +174,7 @@ def _vocabulary(adatas: Sequence[AnnData | Path], layer: str | None, library_key
 
 def _some_groups(rows: GroupRows, random_state: int) -> Tensor:
     """Tokens (b, g, l) of groups of several epochs, so that each spot meets all its neighbours."""
-    epochs = range(max(1, _SPOTS_TO_START // len(rows)))
+    epochs = range(min(max(1, _SPOTS_TO_START // len(rows)), _EPOCHS_TO_START))
     parts = [rows[next(iter(rows.batches(_SPOTS_TO_START, random_state, partial(int, e))))]["tokens"] for e in epochs]
     longest = max(part.shape[2] for part in parts)
     return torch.cat([F.pad(part, (0, longest - part.shape[2]), value=PAD) for part in parts])
