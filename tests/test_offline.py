@@ -38,6 +38,7 @@ def _check(line: dict[str, Any]) -> None:
         assert re.search(r"run: hf download \S+/\S+ .*--local-dir FOLDER; copy that folder here and", line["said"])
 
 
+@pytest.mark.weekly
 def test_every_download_that_is_missing_says_so_at_once(tmp_path: Path) -> None:
     lines = _missing("cut off", tmp_path)
     table = hs.nn.encoders()
@@ -48,6 +49,7 @@ def test_every_download_that_is_missing_says_so_at_once(tmp_path: Path) -> None:
         _check(line)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("kind", KINDS[1:])
 def test_names_that_hang_and_dead_proxies_make_nobody_wait(kind: str, tmp_path: Path) -> None:
     lines = _missing(kind, tmp_path, "mouse_olfactory_bulb", "kaiko_s16")
@@ -72,6 +74,7 @@ print([one.shape for one in sections], len(hs.datasets.hallmark()))
 """
 
 
+@pytest.mark.weekly
 def test_data_sets_are_read_from_the_folder_that_is_named(data: Path, tmp_path: Path) -> None:
     done = _ran(["-c", LOAD], tmp_path)
     assert done.out.strip() == "[(187, 15706), (346, 15045), (379, 1000)] 50"

@@ -19,6 +19,8 @@ from PIL import Image
 
 import histoscribe as hs
 
+from .marks import weekly
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*red and blue appear exchanged:UserWarning")  # these are no stains
 
 N_CASES, N_ENCODED = 1000, 20
@@ -191,15 +193,16 @@ def own_colour(case: Case, shown: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return (distance.argmin(axis=1) == np.arange(len(middle))) & (distance.min(axis=1) <= 3)
 
 
+@pytest.mark.parametrize("n_cases", [96, *weekly(N_CASES)])
 @pytest.mark.parametrize("file_format", FORMATS)
-def test_every_patch_shows_its_own_spot_at_its_centre(file_format: str, tmp_path: Path) -> None:
+def test_every_patch_shows_its_own_spot_at_its_centre(file_format: str, n_cases: int, tmp_path: Path) -> None:
     n = 0
-    for k, case in cases(file_format=file_format):
+    for k, case in cases(n_cases, file_format=file_format):
         shown = patches(registered(case, tmp_path / "slide"), case.size)
         assert own_colour(case, shown).all(), k
         assert errors(case, shown).max() <= 0.5, k
         n += 1
-    assert n > 0.95 * N_CASES / len(FORMATS)
+    assert n > 0.95 * n_cases / len(FORMATS)
 
 
 def test_encoders_see_the_same_patches(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_encoders_see_the_same_patches(tmp_path: Path) -> None:
         np.testing.assert_allclose(adata.obsm["X_image"], case.colours / 255, atol=0.012)
 
 
-@pytest.mark.parametrize("pixels", [0.5, 1.0])
+@pytest.mark.parametrize("pixels", [0.5, *weekly(1.0)])
 @pytest.mark.parametrize("file_format", FORMATS[:4])
 def test_a_shift_of_half_a_pixel_is_seen(file_format: str, pixels: float, tmp_path: Path) -> None:
     for _, case in cases(96, file_format=file_format):

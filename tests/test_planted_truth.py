@@ -7,11 +7,13 @@ from sklearn.metrics import adjusted_rand_score
 
 import histoscribe as hs
 
+from .toys import cached_toy
+
 NOTHING = 0.1  # an adjusted Rand index below this is chance on 400 spots
 
 
 def _fused(plant: hs.datasets.Plant) -> AnnData:
-    adata = hs.datasets.toy(plant=plant)
+    adata = cached_toy(plant=plant)
     hs.pp.tile(adata)
     hs.tl.encode_image(adata, "stain_stats")
     hs.tl.encode_genes(adata, hs.tl.fit_pca(adata))
@@ -49,11 +51,12 @@ def test_planted_pathways_rank_first(plain: AnnData) -> None:
     assert _own_pathways_first(plain) == 4
 
 
+@pytest.mark.weekly
 def test_coordinates_find_neither(plain: AnnData) -> None:
     assert _agreement(plain, "spatial") < 0.15
     # The same scores on spots that lie elsewhere: nothing is first in its own domain but by chance.
     moved = plain.copy()
-    moved.obs["true_domain"] = hs.datasets.toy(random_state=1).obs["true_domain"].to_numpy()
+    moved.obs["true_domain"] = cached_toy(random_state=1).obs["true_domain"].to_numpy()
     assert _own_pathways_first(moved) < 3
 
 
@@ -65,6 +68,7 @@ def test_image_and_genes_meet_in_the_joint_space(plain: AnnData) -> None:
     assert hs.metrics.recall_at_k(image, shuffled, 10) < 2 * chance
 
 
+@pytest.mark.weekly
 @pytest.mark.filterwarnings("ignore:n_domains=4 was not reached")  # of noise, Leiden makes what it makes
 def test_without_signal_there_is_nothing_to_find() -> None:
     adata = _fused(hs.datasets.Plant(signal=0.0))
@@ -74,6 +78,7 @@ def test_without_signal_there_is_nothing_to_find() -> None:
     assert _own_pathways_first(adata) < 3
 
 
+@pytest.mark.weekly
 def test_what_is_split_between_the_modalities_needs_both() -> None:
     adata = _fused(hs.datasets.Plant(split=True, n_links=0))
     both = _agreement(adata, "X_fused")

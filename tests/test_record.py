@@ -13,6 +13,8 @@ from histoscribe._errors import HistoscribeError, MissingError, OptionError
 from histoscribe._keys import Keys, Slot, slots, slug, valid
 from histoscribe._record import Targets, each, matrix, plain, require, write
 
+from .marks import weekly
+
 
 def _adata(n: int = 4) -> AnnData:
     return AnnData(np.ones((n, 3), dtype=np.float32))
@@ -40,7 +42,7 @@ def test_write_records_how() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning", "ignore:Consolidated metadata")
-@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+@pytest.mark.parametrize("suffix", ["h5ad", *weekly("zarr")])
 def test_every_slot_and_record_survives_a_file(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
     adata = _adata()

@@ -169,6 +169,7 @@ def test_no_locks_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert not list(tmp_path.rglob("*lock*")), name
 
 
+@pytest.mark.weekly
 def test_two_writers_of_one_path_do_not_harm_each_other(tmp_path: Path) -> None:
     for kind in ("h5ad", "zarr"):
         path = tmp_path / f"x.{kind}"
@@ -211,6 +212,7 @@ print(adata.obsm["X_image"].shape)
 """
 
 
+@pytest.mark.weekly
 @pytest.mark.skipif(sys.platform != "linux", reason="needs users")
 def test_home_that_can_not_be_written_costs_only_the_cache(tmp_path: Path) -> None:
     home = tmp_path / "home"

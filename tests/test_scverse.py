@@ -30,6 +30,7 @@ def _run(path: Path) -> str:
     return run.stdout
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("name", ["toy", "her2st"])
 def test_squidpy_and_scanpy_work_on_the_file(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if name == "her2st":

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-import histoscribe as hs
 from histoscribe._errors import MissingError, OptionError, ScaleError
 from histoscribe._sections import positions_um, section_mpp, sections
 from histoscribe._units import check_mpp, n_doubled, pitch, to_px, to_um
+
+from .toys import cached_toy
 
 
 def test_there_and_back() -> None:
@@ -30,14 +31,14 @@ def test_pitch_of_a_turned_lattice_with_holes() -> None:
 
 
 def test_missing_scale_says_how_far_apart_the_spots_are() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     del adata.uns["spatial"]["toy_1"]["metadata"]["mpp"]
     with pytest.raises(ScaleError, match=r"about 100 px apart: on Visium \(100 um\) that is about 1\.000"):
         section_mpp(adata, "toy_1")
 
 
 def test_sections_by_column_or_the_only_library() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     assert list(sections(adata)) == ["toy_1"]
     del adata.obs["library_id"]
     assert list(sections(adata)) == ["toy_1"]
@@ -57,7 +58,7 @@ def test_sections_by_column_or_the_only_library() -> None:
 
 
 def test_positions_must_be_flat() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.obsm["spatial"] = np.zeros((30, 3))
     with pytest.raises(OptionError, match=r"\(30, 3\)"):
         positions_um(adata)
@@ -66,7 +67,7 @@ def test_positions_must_be_flat() -> None:
 def test_lost_libraries_point_to_how_concat_keeps_them() -> None:
     import anndata
 
-    both = anndata.concat(hs.datasets.toy(n_slides=2, n_spots=30))
+    both = anndata.concat(cached_toy(n_slides=2, n_spots=30))
     with pytest.raises(ScaleError, match="uns_merge='unique'"):
         section_mpp(both, "toy_1")
 

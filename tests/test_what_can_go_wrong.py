@@ -14,6 +14,7 @@ import pytest
 import histoscribe as hs
 
 from .bad_inputs import sections
+from .toys import cached_toy
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "what_can_go_wrong.md"
 ENTRIES = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL))
@@ -65,7 +66,7 @@ def _no_scale() -> dict[str, Any]:
 
 
 def _two() -> dict[str, Any]:
-    return dict(zip(("one", "two"), hs.datasets.toy(n_slides=2, n_spots=40, n_genes=200), strict=True))
+    return dict(zip(("one", "two"), cached_toy(n_slides=2, n_spots=40, n_genes=200), strict=True))
 
 
 def _unnamed() -> dict[str, Any]:

@@ -16,6 +16,8 @@ from histoscribe._sections import section_mpp
 from histoscribe.datasets import _her2st, _remote, her2st
 from histoscribe.io import open_image
 
+from ..marks import weekly
+
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -128,7 +130,9 @@ def test_the_registry_has_every_file_once() -> None:
         assert remote.url.startswith("https://")
 
 
-@pytest.mark.parametrize(("section", "shape"), [("C2", (187, 15706)), ("B4", (283, 15289)), ("A1", (346, 15045))])
+@pytest.mark.parametrize(
+    ("section", "shape"), [("C2", (187, 15706)), *weekly(("B4", (283, 15289)), ("A1", (346, 15045)))]
+)
 def test_real_sections(section: str, shape: tuple[int, int], data: Path) -> None:
     from histoscribe.io._link import as_uint8_rgb
     from histoscribe.io._tissue import tissue_mask_of
@@ -142,6 +146,7 @@ def test_real_sections(section: str, shape: tuple[int, int], data: Path) -> None
     assert section_mpp(adata, section) == pytest.approx(0.916 if section == "A1" else 0.688, rel=0.005)
 
 
+@pytest.mark.weekly
 def test_every_real_section_without_an_image(data: Path) -> None:
     adata = her2st("F1")
     assert adata.uns["spatial"]["F1"]["images"] == {}

@@ -123,6 +123,7 @@ def test_detail_is_finer_than_spots_and_spots_see_its_mean() -> None:
     assert pearsonr(inside, _programme(adata, "DETAIL")).statistic > 0.8
 
 
+@pytest.mark.weekly
 def test_slide_label_is_carried_by_few_spots_of_positive_slides() -> None:
     slides = toy(n_slides=4, plant=Plant(carriers=0.05))
     assert [s.uns["truth"]["slide_label"] for s in slides] == [False, True, False, True]
@@ -166,6 +167,7 @@ def test_impossible_plants_are_refused(options: dict[str, Any]) -> None:
         Plant(**options)
 
 
+@pytest.mark.weekly
 @pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning", "ignore:Consolidated metadata")
 def test_everything_survives_h5ad_and_zarr(tmp_path: Path) -> None:
     adata = toy(n_spots=50, plant=Plant(n_cell_types=2, detail=True, carriers=0.1))

@@ -18,6 +18,7 @@ from histoscribe._files import Remote, fetch
 from histoscribe._settings import Settings
 from histoscribe.nn import PCA, Contrastive, TrainConfig
 
+from ..toys import cached_toy
 from .files import put
 from .mutate import ODD_TEXT, ODD_VALUES, json_texts, odd_values
 from .tally import Parser
@@ -113,7 +114,7 @@ _TEXTS = _NAMES | st.sampled_from(
 
 @cache
 def _kept() -> tuple[dict[str, Any], dict[str, Any]]:
-    adata = hs.datasets.toy(n_spots=12, n_genes=200, plant=hs.datasets.Plant(n_null=0, genes_per_pathway=4))
+    adata = cached_toy(n_spots=12, n_genes=200, plant=hs.datasets.Plant(n_null=0, genes_per_pathway=4))
     sets = adata.uns["truth"]["gene_sets"]
     scale = hs.pp.fit_pathway_scale(adata, sets, min_genes=2)
     few = hs.pp.fit_vocabulary(adata[:, :6].copy())

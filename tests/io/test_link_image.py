@@ -240,6 +240,7 @@ def test_a_real_section_of_squidpy(data: Path) -> None:
     assert_means(adata, np.asarray(Image.open(image)), scale=1.0)
 
 
+@pytest.mark.weekly
 def test_a_real_section_with_a_small_picture_alone(data: Path) -> None:
     adata = ad.read_h5ad(data / "dlpfc_151669" / "dlpfc_151669_144genes_scaled.h5ad")
     link_image(adata, "lowres")

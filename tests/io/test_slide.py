@@ -175,6 +175,7 @@ def test_bad_inputs(slide: Path, tmp_path: Path) -> None:
         tile_slide(empty, mpp=1.0)
 
 
+@pytest.mark.weekly
 def test_real_slides(data: Path) -> None:
     adata = tile_slide(data / "wsi_small" / "CMU-1-Small-Region.svs")
     assert 45 <= adata.n_obs <= 70  # of 140

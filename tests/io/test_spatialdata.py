@@ -155,6 +155,7 @@ def test_several_regions_are_several_sections() -> None:
         assert_on_their_pixels(adata, library_id)
 
 
+@pytest.mark.weekly
 def test_blobs_annotate_labels() -> None:
     sdata = sd.datasets.blobs(length=128, n_channels=3)
     with pytest.raises(OptionError, match=r"'blobs_image', 'blobs_multiscale_image'.*alike.*Pass image_key="):

@@ -23,6 +23,8 @@ from histoscribe import _atomic
 from histoscribe._errors import FileError, OptionError
 
 from ..digest import digest
+from ..marks import weekly
+from ..toys import cached_toy
 
 FORMATS = ("h5ad", "zarr")
 RNG = np.random.default_rng(0)
@@ -116,9 +118,9 @@ def test_anndata_reads_it_as_its_own(kind: str, tmp_path: Path) -> None:
     assert digest(stock) == digest(adata)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ["h5ad", *weekly("zarr")])
 def test_a_worked_section_comes_back(kind: str, tmp_path: Path) -> None:
-    adata = hs.datasets.toy(n_spots=20, n_genes=200)
+    adata = cached_toy(n_spots=20, n_genes=200)
     hs.pp.tile(adata)
     hs.pp.spatial_graph(adata)
     hs.pp.score_pathways(adata, adata.uns["truth"]["gene_sets"])
@@ -415,6 +417,7 @@ def test_manifest_says_version_format_and_hash_of_each_element(tmp_path: Path) -
     assert re.fullmatch(r"72 bytes, sha256 [0-9a-f]{64}", held["elements"]["obsm/X_image"])
 
 
+@pytest.mark.weekly
 def test_full_disk_at_any_byte_costs_neither_the_old_file_nor_the_process(tmp_path: Path) -> None:
     """HDF5 that met a write error crashes later: with a real size limit, at many places, and then writing goes on."""
     resource = pytest.importorskip("resource")

@@ -26,7 +26,7 @@ def trained() -> ContrastiveModule:
     train, _ = planted(600)
     module = _module()
     module.start(train)
-    config = TrainConfig(epochs=40, accelerator="cpu")
+    config = TrainConfig(epochs=15, accelerator="cpu")
     fit(module, train, config, val=planted(100, seed=1)[0])
     module.finish(train)
     return module
@@ -42,6 +42,7 @@ def _clusters(x: torch.Tensor, k: int) -> list[int]:
     return KMeans(k, n_init=10, random_state=0).fit_predict(x.numpy()).tolist()
 
 
+@pytest.mark.weekly
 def test_partners_in_new_spots_are_found(trained: ContrastiveModule) -> None:
     test, _ = planted(200, seed=2)
     image, genes = trained.embed(test, "image"), trained.embed(test, "genes")

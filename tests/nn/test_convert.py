@@ -49,6 +49,7 @@ def _ctranspath() -> tuple[nn.Module, dict[str, Tensor]]:
     return module, old
 
 
+@pytest.mark.weekly
 def test_ctranspath_under_its_old_names_gives_the_same_vectors(tmp_path: Path) -> None:
     module, old = _ctranspath()
     assert "layers.0.downsample.reduction.weight" in old

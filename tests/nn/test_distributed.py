@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,15 +16,33 @@ from histoscribe.nn.genes._token_transformer import TokenTransformer
 
 from .neighbourhoods import encoder, rows
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-    pytest.mark.usefixtures("deadline"),
-]
+pytestmark = pytest.mark.usefixtures("deadline")
 
 
-def _trained(processes: int, *, alone: int = 0, batch: int = 16, **options: Any) -> tuple[Any, list[dict[str, float]]]:
+class _WeighsProcessesAlike(TokenTransformer):
+    """Divides by the items of its own process."""
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        own = "histoscribe.nn.genes._token_transformer.per_item"
+        with patch(own, lambda total, n: total / max(int(n), 1)):
+            return super().loss(batch)
+
+
+class _BreaksOnOne(TokenTransformer):
+    """Its loss is no number on one process, from the second epoch on."""
+
+    def loss(self, batch: Batch) -> dict[str, torch.Tensor]:
+        losses = super().loss(batch)
+        bad = self.training and int(batch["seed"][1]) == 1 and torch.distributed.get_rank() == 1
+        return {**losses, "loss": losses["loss"] * float("nan")} if bad else losses
+
+
+def _trained(
+    processes: int, *, kind: type = TokenTransformer, alone: int = 0, batch: int = 16, **options: Any
+) -> tuple[Any, list[dict[str, float]]]:
     module = encoder(**options)
-    strategy = "auto" if processes == 1 else "ddp_fork"
+    module.__class__ = kind
+    strategy = "auto" if processes == 1 else "ddp_spawn"
     shared: dict[str, Any] = {"epochs": 5, "lr": 1e-2, "patience": None, "accelerator": "cpu", "random_state": 3}
     config = TrainConfig(batch_size=batch // processes, devices=processes, strategy=strategy, **shared)
     return module, fit(module, rows(alone=alone), config, val=rows(40, seed=1, alone=alone))
@@ -34,6 +53,7 @@ def _largest_difference(a: list[dict[str, float]], b: list[dict[str, float]]) ->
     return max(abs(x[name] - y[name]) for x, y in zip(a, b, strict=True) for name in x)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("context", ["cgr", "set", None])
 def test_two_processes_have_the_losses_of_one(context: str | None) -> None:
     # Spots alone: a process may have no group with neighbours, and in a batch of one group none at all.
@@ -45,23 +65,17 @@ def test_two_processes_have_the_losses_of_one(context: str | None) -> None:
     torch.testing.assert_close(two.embed(tokens), one.embed(tokens), atol=1e-3, rtol=0)
 
 
-def test_a_loss_that_weighs_processes_alike_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("histoscribe.nn.genes._token_transformer.per_item", lambda total, n: total / max(int(n), 1))
-    (_, whole), (_, shared) = (_trained(n, context="cgr", alone=30, batch=8) for n in (1, 2))
+@pytest.mark.weekly
+def test_a_loss_that_weighs_processes_alike_would_be_seen() -> None:
+    options: dict[str, Any] = {"kind": _WeighsProcessesAlike, "context": "cgr", "alone": 30, "batch": 8}
+    (_, whole), (_, shared) = (_trained(n, **options) for n in (1, 2))
     assert _largest_difference(whole, shared) > 1e-3
 
 
-def test_loss_that_is_no_number_on_one_process_stops_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TokenTransformer.loss
-
-    def broken(self: TokenTransformer, batch: Batch) -> dict[str, torch.Tensor]:
-        losses = real(self, batch)
-        bad = self.training and int(batch["seed"][1]) == 1 and torch.distributed.get_rank() == 1
-        return {**losses, "loss": losses["loss"] * float("nan")} if bad else losses
-
-    monkeypatch.setattr(TokenTransformer, "loss", broken)
+@pytest.mark.weekly
+def test_loss_that_is_no_number_on_one_process_stops_both() -> None:
     with pytest.raises(ProcessRaisedException, match=r"the loss of step 5 \(epoch 1, batch 0\)"):
-        _trained(2)
+        _trained(2, kind=_BreaksOnOne)
 
 
 def test_items_are_counted_over_the_processes_that_there_are() -> None:
@@ -73,10 +87,11 @@ def test_items_are_counted_over_the_processes_that_there_are() -> None:
     assert x.grad.tolist() == pytest.approx([1 / 3] * 3)
 
 
+@pytest.mark.weekly
 def test_log_is_written_once(tmp_path: Path) -> None:
     module = encoder(context=None)
     config = TrainConfig(
-        epochs=2, batch_size=8, devices=2, strategy="ddp_fork", accelerator="cpu", checkpoint_dir=tmp_path
+        epochs=2, batch_size=8, devices=2, strategy="ddp_spawn", accelerator="cpu", checkpoint_dir=tmp_path
     )
     fit(module, rows(), config)
     assert len((tmp_path / "metrics.csv").read_text().splitlines()) == 3

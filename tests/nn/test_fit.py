@@ -72,7 +72,6 @@ def test_no_epochs_leave_it_as_it_starts() -> None:
     assert net.steps == 0
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize(("epochs_done", "with_val", "workers"), [(1, False, 0), (4, True, 0), (2, True, 1)])
 def test_killed_and_resumed_run_ends_with_the_same_bits(
     tmp_path: Path, epochs_done: int, with_val: bool, workers: int
@@ -108,11 +107,11 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path, options: Any, data
         fit(Net(), data, _config(checkpoint_dir=tmp_path, resume=True, **options))
 
 
+@pytest.mark.weekly
 @pytest.mark.usefixtures("deadline")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_train_one_model_and_hand_back_all_of_it(tmp_path: Path) -> None:
     net, val = Net(), _data(100, seed=1)
-    config = _config(epochs=12, lr=3e-2, devices=2, strategy="ddp_fork", checkpoint_dir=tmp_path)
+    config = _config(epochs=12, lr=3e-2, devices=2, strategy="ddp_spawn", checkpoint_dir=tmp_path)
     history = fit(net, _data(400), config, val=val)
     losses = [row["val_loss"] for row in history]
     assert len(losses) == 12
@@ -157,7 +156,6 @@ def test_same_seed_same_bits_and_another_seed_others() -> None:
     assert not _same(nets[0], nets[2])
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_workers_change_neither_order_nor_weights() -> None:
     nets = [Net(), Net()]
     for net, workers in zip(nets, (0, 2), strict=True):

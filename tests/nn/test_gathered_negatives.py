@@ -13,9 +13,6 @@ from histoscribe.nn._seed import seeded
 
 from .conftest import planted
 
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-
-
 _GENES = {
     "options": asdict(GeneEncoder.tiny(dim=16, n_tokens=8)),
     "sizes": {"tokens": 60},
@@ -47,7 +44,7 @@ def _trained(processes: int, *, from_tokens: bool = False, **options: Any) -> tu
     if from_tokens:
         del train["genes"], val["genes"]
     shared: dict[str, Any] = {"epochs": 4, "patience": None, "accelerator": "cpu"}
-    strategy = "auto" if processes == 1 else "ddp_fork"
+    strategy = "auto" if processes == 1 else "ddp_spawn"
     how = TrainConfig(batch_size=32 // processes, devices=processes, strategy=strategy, **shared)
     return module, fit(module, train, how, val=val)
 
@@ -58,6 +55,7 @@ def _difference(a: list[dict[str, float]], b: list[dict[str, float]]) -> float:
     return max(abs(x[name] - y[name]) for x, y in zip(a, b, strict=True) for name in losses)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("from_tokens", [False, True])
 def test_two_processes_have_the_losses_of_one(from_tokens: bool) -> None:
     (one, whole), (two, shared) = (_trained(n, from_tokens=from_tokens, trunk_rate=1.0) for n in (1, 2))
@@ -67,6 +65,7 @@ def test_two_processes_have_the_losses_of_one(from_tokens: bool) -> None:
         torch.testing.assert_close(two.state_dict()[name], value, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.weekly
 def test_without_gathering_each_process_knows_its_own_spots_alone() -> None:
     (_, whole), (_, shared) = (_trained(n, gather_negatives=False) for n in (1, 2))
     assert whole[0]["train_loss"] - shared[0]["train_loss"] > 0.5  # half the negatives

@@ -23,6 +23,7 @@ print(full - freed, full - held())
 """
 
 
+@pytest.mark.weekly
 @pytest.mark.skipif(not hasattr(ctypes.pythonapi, "malloc_trim"), reason="the C library is not glibc")
 def test_holes_between_what_is_used_are_given_back() -> None:
     printed = subprocess.check_output([sys.executable, "-c", HOLES], text=True)

@@ -21,6 +21,7 @@ def _batch(n: int = 16) -> dict[str, torch.Tensor]:
     return served[next(iter(served.batches(n, 0, None)))]
 
 
+@pytest.mark.weekly
 def test_placing_alone_learns_to_place_patches_of_pictures_it_has_not_seen() -> None:
     module = built(config(losses=("position",)))
     fit(module, rows(500, augment=True), TrainConfig(epochs=4, **QUICK))
@@ -31,6 +32,7 @@ def test_placing_alone_learns_to_place_patches_of_pictures_it_has_not_seen() -> 
     assert (near.argmax(dim=1) == batch["cell"]).float().mean() > 0.9  # by chance .11
 
 
+@pytest.mark.weekly
 def test_image_and_genes_of_new_pictures_find_each_other() -> None:
     module = built(config(losses=("patch_spot",)))
     history = fit(module, rows(200), TrainConfig(epochs=6, **QUICK), val=rows(60, seed=1))
@@ -52,6 +54,7 @@ def test_each_loss_can_be_left_out_and_each_parameter_still_has_a_gradient(off: 
     assert all(p.grad is not None for p in module.parameters() if p.requires_grad)
 
 
+@pytest.mark.weekly
 def test_private_loss_keeps_what_the_genes_do_not_know() -> None:
     def explained(weight: float) -> float:
         """Share of the colours of new patches that a linear model reads off the trunk's vectors."""

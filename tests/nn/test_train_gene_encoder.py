@@ -19,6 +19,7 @@ from histoscribe.nn._data import Batch
 from histoscribe.nn._fit import fit
 from histoscribe.nn.genes._token_transformer import TokenTransformer
 
+from ..marks import weekly
 from .neighbourhoods import encoder, rows, weights
 
 N_BATCHES = 10  # of rows(160) in batches of 16
@@ -63,8 +64,7 @@ def _read(path: Path) -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize(("epoch", "batch", "workers"), [(1, 7, 0), (3, 0, 0), (2, 5, 1)])
+@pytest.mark.parametrize(("epoch", "batch", "workers"), [(1, 7, 0), *weekly((3, 0, 0), (2, 5, 1))])
 def test_killed_within_an_epoch_and_resumed_has_the_same_bits_and_each_row_of_the_log_once(
     tmp_path: Path, broken: dict[str, Any], epoch: int, batch: int, workers: int
 ) -> None:
@@ -97,6 +97,7 @@ def test_loss_that_is_no_number_stops_and_the_last_good_epoch_can_be_gone_on_fro
     assert torch.equal(weights(whole), weights(resumed))
 
 
+@pytest.mark.weekly
 def test_bf16_follows_32() -> None:
     (_, exact), (half, rough) = (_trained(precision=precision, epochs=8) for precision in ("32", "bf16"))
     losses = [name for name in exact[-1] if "loss" in name or "igr" in name or "context" in name]
@@ -107,6 +108,7 @@ def test_bf16_follows_32() -> None:
     assert {value.dtype for value in half.state_dict().values()} == {torch.float32}
 
 
+@pytest.mark.weekly
 def test_patience_stops_and_keeps_the_weights_of_the_lowest_validation_loss() -> None:
     module, history = _trained(epochs=60, lr=3e-2, patience=3)
     losses = [row["val_loss"] for row in history]

@@ -53,7 +53,6 @@ def trained(rows: Any, workers: int, epochs: int = 3) -> Net:
     return net
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_draws_in_workers_are_never_repeated(workers: int) -> None:
     drawn = torch.cat(trained(Noisy(data()), workers).drawn)

@@ -16,6 +16,8 @@ import histoscribe as hs
 from histoscribe._errors import MissingError
 from histoscribe.pl import alignment
 
+from ..toys import cached_toy
+
 NAMES = ["as linked", "mirrored left to right", "positions too small"]
 
 
@@ -129,7 +131,7 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_a_checked_section_can_be_drawn() -> None:
-    adata = hs.datasets.toy(n_spots=150, n_genes=200)
+    adata = cached_toy(n_spots=150, n_genes=200)
     hs.pp.check_registration(adata)
     tissue, shift, placements = panels(alignment(adata))
     assert "fit" in tissue.get_title()

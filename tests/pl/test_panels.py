@@ -10,10 +10,12 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 import histoscribe as hs
 from histoscribe._errors import OptionError
 
+from ..toys import cached_toy
+
 
 @pytest.fixture(scope="module")
 def toy() -> AnnData:
-    made = hs.datasets.toy(n_spots=40)
+    made = cached_toy(n_spots=40)
     assert isinstance(made, AnnData)
     return made
 
@@ -58,7 +60,7 @@ def test_panels_wrap_and_take_titles(toy: AnnData) -> None:
 
 
 def test_several_sections_need_a_name() -> None:
-    adatas = hs.datasets.toy(n_slides=2, n_spots=20)
+    adatas = cached_toy(n_slides=2, n_spots=20)
     with pytest.raises(OptionError, match=r"2 sections: \['toy_1', 'toy_2'\].*library_id="):
         hs.pl.panels(adatas, "true_domain")
     figure = hs.pl.panels(adatas, "true_domain", library_id="toy_2")

@@ -14,6 +14,8 @@ from histoscribe._attribution import Attribution
 from histoscribe._errors import OptionError
 from histoscribe.pl import attribution
 
+from ..marks import weekly
+
 
 @pytest.fixture(autouse=True)
 def _closed() -> Any:
@@ -82,7 +84,7 @@ def test_colours_are_symmetric_around_zero_for_each_map() -> None:
     assert blue[2] > blue[0]
 
 
-@pytest.mark.parametrize("n_genes", [1, 15, 40, 100])
+@pytest.mark.parametrize("n_genes", [15, *weekly(1, 40, 100)])
 def test_nothing_overlaps_or_is_cut(n_genes: int) -> None:
     names = pd.Index([f"a gene with a name that is long {k} $x_1$" for k in range(60)], name="column of X_genes")
     values = pd.Series(np.linspace(1, 0.1, 60), index=names)

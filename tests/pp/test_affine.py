@@ -11,6 +11,8 @@ import histoscribe as hs
 from histoscribe._errors import HistoscribeError, OptionError
 from histoscribe.pp import align_affine, fit_affine
 
+from ..toys import cached_toy
+
 MATRIX = np.array([[0.2, -1.7, 40.0], [1.4, 0.3, -7.0], [0, 0, 1]])
 
 
@@ -89,7 +91,7 @@ def test_landmarks_that_fix_no_map_are_refused(source: Any, target: Any, options
 
 
 def test_spots_move_once_however_often_the_cell_is_run() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     before = adata.obsm["spatial"].copy()
     for _ in range(3):
         align_affine(adata, MATRIX)
@@ -99,7 +101,7 @@ def test_spots_move_once_however_often_the_cell_is_run() -> None:
 
 
 def test_a_selection_in_another_order_is_not_moved_again() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     align_affine(adata, MATRIX)
     some = adata[[7, 3, 20]].copy()
     wanted = some.obsm["spatial"].copy()
@@ -108,7 +110,7 @@ def test_a_selection_in_another_order_is_not_moved_again() -> None:
 
 
 def test_another_map_goes_on_from_where_spots_are() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     before = adata.obsm["spatial"].copy()
     align_affine(adata, MATRIX)
     align_affine(adata, turned(0.3))
@@ -116,7 +118,7 @@ def test_another_map_goes_on_from_where_spots_are() -> None:
 
 
 def test_a_mirror_is_not_undone_by_running_it_again() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     mirror = np.array([[-1.0, 0, 900], [0, 1, 0], [0, 0, 1]])
     align_affine(adata, mirror)
     once = adata.obsm["spatial"].copy()
@@ -125,7 +127,7 @@ def test_a_mirror_is_not_undone_by_running_it_again() -> None:
 
 
 def test_each_section_has_its_own_map_and_others_stay() -> None:
-    slides = hs.datasets.toy(n_slides=2, n_spots=30)
+    slides = cached_toy(n_slides=2, n_spots=30)
     before = [one.obsm["spatial"].copy() for one in slides]
     align_affine(slides, {"toy_2": MATRIX})
     np.testing.assert_array_equal(slides[0].obsm["spatial"], before[0])
@@ -133,7 +135,7 @@ def test_each_section_has_its_own_map_and_others_stay() -> None:
 
     import anndata
 
-    both = anndata.concat(hs.datasets.toy(n_slides=2, n_spots=30), uns_merge="unique")
+    both = anndata.concat(cached_toy(n_slides=2, n_spots=30), uns_merge="unique")
     align_affine(both, {"toy_1": turned(1.0)})
     align_affine(both, {"toy_2": MATRIX})
     align_affine(both, {"toy_1": turned(1.0)})  # the first cell again
@@ -142,7 +144,7 @@ def test_each_section_has_its_own_map_and_others_stay() -> None:
 
 
 def test_spots_without_a_position_stay_without() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.obsm["spatial"][4] = np.nan
     align_affine(adata, MATRIX)
     once = adata.obsm["spatial"].copy()
@@ -152,7 +154,7 @@ def test_spots_without_a_position_stay_without() -> None:
 
 
 def test_what_was_made_from_old_positions_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     hs.pp.tile(adata)
     with caplog.at_level(logging.WARNING, logger="histoscribe"):
         align_affine(adata, MATRIX)
@@ -171,7 +173,7 @@ def test_what_was_made_from_old_positions_is_named(caplog: pytest.LogCaptureFixt
     ],
 )
 def test_what_is_no_map_is_refused(matrix: Any, found: str) -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     before = adata.obsm["spatial"].copy()
     with pytest.raises(HistoscribeError, match=found):
         align_affine(adata, matrix)

@@ -12,6 +12,8 @@ import histoscribe as hs
 from histoscribe._errors import GenesError
 from histoscribe._gene_names import match_genes
 
+from ..toys import cached_toy
+
 SYMBOLS = ["TP53", "ERBB2", "ESR1", "KRT8", "MKI67", "GATA3"]
 ENSEMBL = [f"ENSG{k:011d}" for k in range(6)]
 
@@ -83,7 +85,7 @@ def test_a_vocabulary_has_bare_ids_and_one_kind_of_names() -> None:
 
 
 def test_sections_without_a_gene_in_common_warn() -> None:
-    one = hs.datasets.toy(n_spots=100)
+    one = cached_toy(n_spots=100)
     other, some = one.copy(), one[:, :10].copy()
     other.var_names = [f"OTHER{k}" for k in range(other.n_vars)]
     with pytest.warns(UserWarning, match="no gene in common") as caught:
@@ -93,7 +95,7 @@ def test_sections_without_a_gene_in_common_warn() -> None:
 
 
 def test_coverage_is_recorded_and_few_counts_are_refused() -> None:
-    adata = hs.datasets.toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
+    adata = cached_toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
     vocabulary = hs.pp.fit_vocabulary(adata[:, :150].copy())
     counts = adata.layers["counts"]
     share = counts[:, :150].sum() / counts.sum()

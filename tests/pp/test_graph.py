@@ -7,6 +7,8 @@ from anndata import AnnData
 import histoscribe as hs
 from histoscribe._errors import OptionError
 
+from ..toys import cached_toy
+
 
 def _loop(xy: np.ndarray, section: np.ndarray, k: int) -> np.ndarray:
     n = len(xy)
@@ -19,7 +21,7 @@ def _loop(xy: np.ndarray, section: np.ndarray, k: int) -> np.ndarray:
 
 
 def _scattered(n: int = 50) -> AnnData:
-    adata = hs.datasets.toy(n_spots=n)
+    adata = cached_toy(n_spots=n)
     adata.obsm["spatial"] = np.random.default_rng(0).uniform(0, 1000, (n, 2))
     adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] = 0.5
     return adata
@@ -44,7 +46,7 @@ def test_radius_joins_all_within_it() -> None:
 def test_no_edge_joins_two_sections_that_lie_over_each_other() -> None:
     import anndata
 
-    slides = hs.datasets.toy(n_slides=2, n_spots=30)
+    slides = cached_toy(n_slides=2, n_spots=30)
     both = anndata.concat(slides)
     both.uns["spatial"] = {k: v for s in slides for k, v in s.uns["spatial"].items()}
     both.obsm["spatial"] = np.random.default_rng(0).uniform(0, 1000, (60, 2))  # no ties
@@ -60,7 +62,7 @@ def test_no_edge_joins_two_sections_that_lie_over_each_other() -> None:
 def test_squidpy_works_on_it() -> None:
     import squidpy as sq
 
-    adata = hs.datasets.toy()
+    adata = cached_toy()
     hs.pp.spatial_graph(adata)
     sq.gr.nhood_enrichment(adata, cluster_key="true_domain", seed=0, show_progress_bar=False, n_perms=50)
     z = adata.uns["true_domain_nhood_enrichment"]["zscore"]

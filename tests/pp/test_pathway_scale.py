@@ -12,12 +12,14 @@ import histoscribe as hs
 from histoscribe._errors import GenesError, OptionError
 from histoscribe._pathway_scale import PathwayScale
 
+from ..toys import cached_toy
+
 N_TRAIN = 4
 
 
 @functools.cache
 def _planted() -> list[AnnData]:
-    return hs.datasets.toy(n_slides=N_TRAIN + 1, n_spots=150, n_genes=600)
+    return cached_toy(n_slides=N_TRAIN + 1, n_spots=150, n_genes=600)
 
 
 def _slides() -> tuple[list[AnnData], dict[str, list[str]]]:
@@ -42,6 +44,7 @@ def _gap(one: AnnData, other: AnnData) -> float:
     return float(((a - b).mean() / a.std()).abs().mean())
 
 
+@pytest.mark.weekly
 def test_scores_of_a_shallow_slide_agree_with_the_deep_one_only_on_the_scale() -> None:
     slides, sets = _slides()
     scale, deep = hs.pp.fit_pathway_scale(slides[:N_TRAIN], sets), slides[-1]

@@ -14,10 +14,12 @@ import histoscribe as hs
 from histoscribe._errors import GenesError, OptionError
 from histoscribe.pp._methods import METHODS
 
+from ..toys import cached_toy
+
 
 @functools.cache
 def _toy(n_spots: int) -> AnnData:
-    return hs.datasets.toy(n_spots=n_spots)
+    return cached_toy(n_spots=n_spots)
 
 
 def _section() -> tuple[AnnData, dict[str, list[str]]]:
@@ -45,7 +47,7 @@ def test_scores_equal_decoupler() -> None:
 
 def test_planted_pathway_ranks_first_in_its_domain() -> None:
     for signal, wins in ((1.0, 4), (0.0, None)):
-        adata = hs.datasets.toy(plant=hs.datasets.Plant(signal=signal))
+        adata = cached_toy(plant=hs.datasets.Plant(signal=signal))
         hs.pp.score_pathways(adata, adata.uns["truth"]["gene_sets"])
         scores = adata.obsm["score_pathways"]
         above = scores.groupby(adata.obs["true_domain"].to_numpy()).mean() - scores.mean()
@@ -145,7 +147,7 @@ def _net(sets: dict[str, list[str]]) -> pd.DataFrame:
 
 
 def test_a_method_that_takes_no_weights_says_so() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     sets = adata.uns["truth"]["gene_sets"]
     net = pd.DataFrame([(name, gene) for name, genes in sets.items() for gene in genes], columns=["source", "target"])
     with pytest.warns(UserWarning, match="'ora' takes no weights"):

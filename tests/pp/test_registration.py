@@ -14,12 +14,15 @@ import histoscribe as hs
 from histoscribe._errors import CountsError
 from histoscribe.pp import align_affine, check_registration
 
+from ..marks import weekly
+from ..toys import cached_toy
+
 PITCH = 100.0  # um and pixels of a toy
 
 
 @cache
 def _toy(seed: int) -> AnnData:
-    return hs.datasets.toy(n_spots=225, n_genes=200, random_state=seed)
+    return cached_toy(n_spots=225, n_genes=200, random_state=seed)
 
 
 def toy(seed: int = 0) -> AnnData:
@@ -72,7 +75,7 @@ CAUGHT_BY = {
 }
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, *weekly(1)])
 def test_an_intact_section_fits(seed: int) -> None:
     found = table(toy(seed))
     assert found.loc["verdict", "ok"]
@@ -89,7 +92,7 @@ def checked(fault: str) -> tuple[AnnData, pd.DataFrame]:
     return adata, table(moved(adata, faults(*size(adata), PITCH)[fault]))
 
 
-@pytest.mark.parametrize("fault", CAUGHT_BY)
+@pytest.mark.parametrize("fault", ["shift", "large", *weekly("mirror", "swap", "turn", "small")])
 def test_a_planted_fault_is_caught_named_and_mended(fault: str) -> None:
     adata, found = checked(fault)
     adata, right = adata.copy(), toy(2).obsm["spatial"]
@@ -126,6 +129,7 @@ def test_a_wrong_scale_is_caught_by_the_pitch_though_positions_fit() -> None:
     assert found.loc["verdict", "ok"] == False  # noqa: E712
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("factor", [0.5, 1.5, 2])
 def test_a_grossly_wrong_scale_is_no_fit(factor: float) -> None:
     adata = toy()
@@ -155,9 +159,9 @@ def test_the_layout_of_array_indices_tells_the_array_whatever_the_scale(layout: 
     assert found.loc["verdict", "ok"] == False  # noqa: E712
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *weekly(1)])
 def test_without_a_signal_nothing_is_claimed(seed: int) -> None:
-    adata = hs.datasets.toy(n_spots=225, n_genes=200, plant=hs.datasets.Plant(signal=0), random_state=seed)
+    adata = cached_toy(n_spots=225, n_genes=200, plant=hs.datasets.Plant(signal=0), random_state=seed)
     found = table(adata)
     assert found.loc[["orientation", "scale", "shift", "verdict"], "ok"].isna().all()
     assert found.loc["verdict", "found"].startswith("cannot tell")
@@ -234,6 +238,7 @@ def test_a_named_layer_without_counts_is_an_error() -> None:
         check_registration(toy(), layer="lognorm")
 
 
+@pytest.mark.weekly
 def test_the_same_call_gives_the_same_and_only_its_slots_are_written() -> None:
     adata = toy()
     before = adata.copy()
@@ -244,9 +249,10 @@ def test_the_same_call_gives_the_same_and_only_its_slots_are_written() -> None:
     np.testing.assert_array_equal(adata.obsm["spatial"], before.obsm["spatial"])
 
 
+@pytest.mark.weekly
 @pytest.mark.filterwarnings("ignore:Writing zarr v2:UserWarning", "ignore:Consolidated metadata")
 def test_several_sections_are_each_checked(tmp_path: Path) -> None:
-    slides = hs.datasets.toy(n_slides=2, n_spots=200, n_genes=200)
+    slides = cached_toy(n_slides=2, n_spots=200, n_genes=200)
     moved(slides[1], [[-1, 0, size(slides[1])[0]], [0, 1, 0]])
     found = check_registration(slides)
     verdicts = found[found["check"] == "verdict"].set_index("library_id")["ok"]
@@ -277,7 +283,7 @@ def test_fine_bins_are_pooled() -> None:
     assert table(moved(fine, [[1, 0, 0], [0, 1, 1.2 * PITCH]])).loc["shift", "ok"] == False  # noqa: E712
 
 
-@pytest.mark.parametrize("fault", [None, "shift", "mirror", "large"])
+@pytest.mark.parametrize("fault", [None, "mirror", *weekly("shift", "large")])
 def test_a_real_section_is_told_from_its_misregistered_copies(fault: str | None, data: Path) -> None:
     adata = real("C3")
     if fault is not None:
@@ -290,6 +296,7 @@ def test_a_real_section_is_told_from_its_misregistered_copies(fault: str | None,
         assert found.loc[CAUGHT_BY[fault][0], "found"] == CAUGHT_BY[fault][1]
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("factor", [0.5, 2])
 def test_a_grossly_wrong_scale_of_a_real_section_is_no_fit(factor: float, data: Path) -> None:
     adata = real("C2")
@@ -301,6 +308,7 @@ def test_a_grossly_wrong_scale_of_a_real_section_is_no_fit(factor: float, data: 
     assert found.loc["verdict", "ok"] == False  # noqa: E712
 
 
+@pytest.mark.weekly
 def test_counts_of_other_spots_are_no_fit_though_spots_lie_on_tissue(data: Path) -> None:
     adata = hs.datasets.mouse_olfactory_bulb(1)
     xy = adata.obsm["spatial"]

@@ -288,6 +288,7 @@ def test_a_stain_is_its_numbers() -> None:
     assert json.loads(json.dumps(asdict(one)))["n_pixels"] == one.n_pixels
 
 
+@pytest.mark.weekly
 def test_a_section_is_sampled_where_its_tissue_is(tmp_path: Path) -> None:
     tissue = mixture(VECTORS["bluish"], n=1, size=640)[0]
     pixels = np.full((900, 1000, 3), 255, dtype=np.uint8)
@@ -325,6 +326,7 @@ def squidpys(tiles: NDArray[np.uint8], method: str, target: NDArray[np.uint8]) -
     return fitted, np.moveaxis(np.asarray(out), 0, 2)
 
 
+@pytest.mark.weekly
 @pytest.mark.filterwarnings("ignore")  # squidpy's and spatialdata's own
 @pytest.mark.parametrize("method", ["macenko", "reinhard"])
 @pytest.mark.parametrize("kind", ["breast", "lung", "skin"])
@@ -355,6 +357,7 @@ def test_equal_to_squidpy_on_real_tissue(data: Path, kind: str, method: str) -> 
     assert np.abs(ours.astype(int) - source)[stained].mean() > 1
 
 
+@pytest.mark.weekly
 def test_black_paint_changes_no_stain(data: Path) -> None:
     black = data / "her2st/ST-imgs-lowres/A1_HE_image_dark.png"
     pixels = np.array(Image.open(black).convert("RGB"))[::3, ::3]

@@ -9,9 +9,11 @@ from PIL import Image
 import histoscribe as hs
 from histoscribe._errors import HistoscribeError, OptionError, ScaleError
 
+from ..toys import cached_toy
+
 
 def test_tile_is_centred_on_its_spot_and_has_the_size_asked_for() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] = 0.5
     hs.pp.tile(adata, size_um=112, context=3)
     x, y, w, h = adata.obsm["tiles"].T
@@ -22,7 +24,7 @@ def test_tile_is_centred_on_its_spot_and_has_the_size_asked_for() -> None:
 
 
 def test_each_section_takes_its_own_scale() -> None:
-    slides = hs.datasets.toy(n_slides=2, n_spots=30)
+    slides = cached_toy(n_slides=2, n_spots=30)
     slides[1].uns["spatial"]["toy_2"]["metadata"]["mpp"] = 0.25
     import anndata
 
@@ -36,7 +38,7 @@ def test_each_section_takes_its_own_scale() -> None:
 
 
 def test_spot_without_position_stays_and_is_flagged() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.obsm["spatial"][4] = np.nan
     hs.pp.tile(adata)
     assert np.isnan(adata.obsm["tiles"][4]).all()
@@ -45,7 +47,7 @@ def test_spot_without_position_stays_and_is_flagged() -> None:
 
 
 def test_unsigned_positions_do_not_wrap() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.obsm["spatial"] = np.column_stack([np.full(30, 10), np.arange(30)]).astype(np.uint16)
     hs.pp.tile(adata)
     assert (adata.obsm["tiles"][:, 0] == 10 - 56).all()
@@ -54,7 +56,7 @@ def test_unsigned_positions_do_not_wrap() -> None:
 
 @pytest.mark.parametrize("mpp", [None, 0, -1, float("nan"), 352.8, "0.5um"])
 def test_scale_is_never_guessed(mpp: object) -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] = mpp
     with pytest.raises(ScaleError, match=r"uns\['spatial'\]\['toy_1'\]\['metadata'\]\['mpp'\]"):
         hs.pp.tile(adata)
@@ -66,7 +68,7 @@ def test_scale_is_never_guessed(mpp: object) -> None:
 )
 def test_wrong_sizes_are_refused(options: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
-        hs.pp.tile(hs.datasets.toy(n_spots=30), **options)
+        hs.pp.tile(cached_toy(n_spots=30), **options)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_what_cannot_be_tiled_says_why(adata: Any, found: str) -> None:
 
 
 def test_several_contexts_are_several_slots_each_as_if_made_alone() -> None:
-    adata, alone = hs.datasets.toy(n_spots=30), hs.datasets.toy(n_spots=30)
+    adata, alone = cached_toy(n_spots=30), cached_toy(n_spots=30)
     for one in (adata, alone):
         one.obsm["spatial"][3] = np.nan
     hs.pp.tile(adata, size_um=80, context=(5, 1, 2.5))
@@ -97,7 +99,7 @@ def test_several_contexts_are_several_slots_each_as_if_made_alone() -> None:
 
 
 def test_the_smallest_context_takes_the_name_asked_for() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     hs.pp.tile(adata, size_um=100, context=[6, 3], key_added="wide")
     np.testing.assert_allclose(adata.obsm["wide"][:, 2], 300)
     np.testing.assert_allclose(adata.obsm["wide_x6"][:, 2], 600)
@@ -106,14 +108,14 @@ def test_the_smallest_context_takes_the_name_asked_for() -> None:
 
 @pytest.mark.parametrize("context", [(), (1, 1), (1, 3.0, 3), (1, 1.0000001), (1, 0.5), (1, np.nan), "3", (True, 3)])
 def test_wrong_contexts_are_refused(context: Any) -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     with pytest.raises(OptionError, match="context"):
         hs.pp.tile(adata, context=context)
     assert "tiles" not in adata.obsm
 
 
 def test_what_an_earlier_call_left_is_named_where_it_no_longer_fits(caplog: pytest.LogCaptureFixture) -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     hs.pp.tile(adata, context=(1, 3))
     left = adata.obsm["tiles_x3"].copy()
     hs.pp.tile(adata, context=(1, 2))

@@ -12,6 +12,8 @@ import histoscribe as hs
 from histoscribe._errors import CountsError, GenesError, OptionError
 from histoscribe._vocabulary import Vocabulary
 
+from ..toys import cached_toy
+
 
 def _loop(adata: AnnData, vocabulary: Vocabulary, n_tokens: int) -> np.ndarray:
     """Write the definition down for one spot at a time."""
@@ -36,7 +38,7 @@ def _means_loop(adata: AnnData) -> np.ndarray:
 
 
 def _section() -> AnnData:
-    return hs.datasets.toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
+    return cached_toy(n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
 
 
 def test_means_are_those_of_the_non_zero_entries() -> None:
@@ -60,7 +62,7 @@ def test_rare_genes_take_the_median_mean() -> None:
 def test_means_of_two_sections_are_those_of_their_spots_together() -> None:
     import anndata
 
-    slides = hs.datasets.toy(n_slides=2, n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
+    slides = cached_toy(n_slides=2, n_spots=40, n_genes=200, plant=hs.datasets.Plant(n_null=5))
     apart = hs.pp.fit_vocabulary([slides[0], slides[1][:, ::-1].copy()])
     together = hs.pp.fit_vocabulary(anndata.concat(slides))
     assert apart.genes == together.genes
@@ -249,7 +251,7 @@ def test_ranks_that_do_not_exist_are_refused() -> None:
 def test_ranks_of_a_section_are_residuals_by_a_vocabulary_of_its_own(together: bool) -> None:
     import anndata
 
-    slides = hs.datasets.toy(n_slides=2, n_spots=40, n_genes=200)
+    slides = cached_toy(n_slides=2, n_spots=40, n_genes=200)
     slides[1].layers["counts"][:, :50] *= 7  # one section measures some genes better
     vocabulary = hs.pp.fit_vocabulary(slides[0])
     given = anndata.concat(slides, uns_merge="unique")[::-1].copy() if together else slides

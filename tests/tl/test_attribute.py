@@ -21,6 +21,7 @@ from histoscribe.nn.fusion._joint import Joint
 from histoscribe.nn.image._squares import Squares
 
 from ..digest import digest
+from ..toys import cached_toy
 
 SIZE = 32
 Rank = Literal["mean", "section"]
@@ -79,7 +80,7 @@ class Held:
 
 
 def _section() -> AnnData:
-    adata: AnnData = hs.datasets.toy(n_spots=60, n_genes=200)
+    adata: AnnData = cached_toy(n_spots=60, n_genes=200)
     hs.pp.tile(adata, size_um=SIZE * 4.0)
     return adata
 
@@ -175,6 +176,7 @@ def test_occlusion_of_squares_is_that_of_a_loop(held: Any, n: int) -> None:
     assert found.cosine == pytest.approx(cosine(found.tile), abs=1e-6)
 
 
+@pytest.mark.weekly
 def test_cosine_is_that_of_the_written_vectors() -> None:
     for held in (_cached(), _pixels(), _tokens(), _tokens("section")):
         rows = held.adata.obsm["X_fused_image"][7], held.adata.obsm["X_fused_genes"][7]
@@ -338,7 +340,7 @@ def test_only_the_first_tokens_are_removed_and_one_stays(monkeypatch: pytest.Mon
 
 def test_genes_of_the_planted_link_come_first() -> None:
     plant = hs.datasets.Plant(n_domains=1, n_links=1)
-    adata = hs.datasets.toy(n_spots=200, n_genes=300, plant=plant)
+    adata = cached_toy(n_spots=200, n_genes=300, plant=plant)
     hs.pp.tile(adata)
     encoder = Shades("shades", size=56, mpp=2.0)
     hs.tl.encode_image(adata, encoder, cache=False)
@@ -538,7 +540,7 @@ def test_several_sections_and_names_of_slots() -> None:
     import anndata
 
     held = _cached()
-    one, two = held.adata.copy(), hs.datasets.toy(n_spots=60, n_genes=200, random_state=3)
+    one, two = held.adata.copy(), cached_toy(n_spots=60, n_genes=200, random_state=3)
     two.obs["library_id"] = two.obs["library_id"].cat.rename_categories(lambda name: f"{name}_other")
     two.obs_names = [f"{name}_other" for name in two.obs_names]
     two.uns["spatial"] = {f"{name}_other": entry for name, entry in two.uns["spatial"].items()}

@@ -12,6 +12,8 @@ from histoscribe._errors import ImageError, MissingError, OptionError
 from histoscribe._files import sha256
 from histoscribe._keys import Keys, LibraryKeys, valid
 
+from ..toys import cached_toy
+
 pytestmark = pytest.mark.filterwarnings("ignore:image of")  # there is no file: pixels are in uns
 
 
@@ -161,7 +163,7 @@ def _five_times(adata: AnnData) -> AnnData:
 
 
 def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
-    adata = hs.datasets.toy(n_spots=60)
+    adata = cached_toy(n_spots=60)
     adata.obsm["spatial"][3] = 1e5
     hs.pp.tile(adata)
     with pytest.warns(UserWarning, match="1 of 60 outside the image"):
@@ -179,7 +181,7 @@ def test_tiles_outside_the_image_are_flagged_and_many_are_an_error() -> None:
 
 
 def test_image_too_coarse_for_the_encoder_warns() -> None:
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     adata.uns["spatial"]["toy_1"]["metadata"]["mpp"] = 2.0
     hs.pp.tile(adata)
     with pytest.warns(UserWarning, match=r"2\.00 um per pixel .* no nuclei"):
@@ -189,7 +191,7 @@ def test_image_too_coarse_for_the_encoder_warns() -> None:
 def test_another_file_at_the_linked_path_is_refused(tmp_path: Path) -> None:
     from PIL import Image
 
-    adata = hs.datasets.toy(n_spots=30)
+    adata = cached_toy(n_spots=30)
     library = adata.uns["spatial"]["toy_1"]
     path = tmp_path / "he.png"
     Image.fromarray(library["images"]["hires"]).save(path)
@@ -214,7 +216,7 @@ def test_stain_maps_each_section_to_the_reference() -> None:
     from histoscribe.pp._fit_stain import fit_stain
     from histoscribe.pp._normalize_stain import normalize_stain
 
-    adata = hs.datasets.toy(n_spots=60)
+    adata = cached_toy(n_spots=60)
     hs.pp.tile(adata)
     image = adata.uns["spatial"]["toy_1"]["images"]["hires"]
     redder = np.clip(image.astype(float) * [1.0, 0.9, 0.75], 0, 255).astype(np.uint8)

@@ -77,6 +77,7 @@ def test_it_is_scikit_learns_ridge_and_scores_are_scipys() -> None:
         assert row["mae"] == pytest.approx(np.abs(found[:, k] - y[3][:, k]).mean() / spread[k], rel=1e-5)
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("wide", [False, True])
 def test_penalty_is_that_of_a_loop_over_training_patients(wide: bool) -> None:
     adatas = cohort("PQRS", signal=0.3, d=200 if wide else 40, n=49)
@@ -128,6 +129,7 @@ def test_hest_is_its_recipe_step_by_step() -> None:
     assert frame["mse"].isna().all()
 
 
+@pytest.mark.weekly
 def test_hest_chooses_scanpys_variable_genes_of_common_ones() -> None:
     adatas = cohort("PQR")
     for one in adatas:

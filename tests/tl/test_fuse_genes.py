@@ -20,13 +20,16 @@ from histoscribe.metrics import recall_at_k
 from histoscribe.nn import Contrastive, GeneEncoder, Model, TrainConfig
 from histoscribe.tl._fusion_genes import FusionGenes
 
+from ..marks import weekly
+from ..toys import cached_toy
+
 QUICK = TrainConfig(epochs=4, batch_size=32, accelerator="cpu", clip=None, val_fraction=0.0)
 RANKS = ("mean", "section")
 
 
 def _sections(n: int = 2) -> list[AnnData]:
     """Sections whose image vectors say the planted pathways, and nothing else."""
-    adatas = hs.datasets.toy(n_slides=n, n_spots=120, n_genes=200)
+    adatas = cached_toy(n_slides=n, n_spots=120, n_genes=200)
     for k, one in enumerate(adatas):
         x = one.obsm[Keys.TRUE_PATHWAYS].to_numpy()
         mix = np.random.default_rng(0).normal(size=(x.shape[1], 16))
@@ -60,7 +63,7 @@ def _network(model: Model) -> dict[str, torch.Tensor]:
     return dict(model.module.gene_encoder.network.state_dict())
 
 
-@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("rank", ["section", *weekly("mean")])
 def test_at_a_rate_of_zero_it_is_what_its_vectors_give(rank: str) -> None:
     adatas = _sections()
     encoder = _encoder(adatas, rank)
@@ -87,6 +90,7 @@ def test_it_is_trained_and_the_one_that_was_passed_is_not(adatas: list[AnnData],
     assert still == []
 
 
+@pytest.mark.weekly
 def test_pairs_teach_it_what_its_vectors_did_not_say() -> None:
     *train, new = _sections(3)
     encoder = _encoder(train, start="random", dim=8)
@@ -124,8 +128,9 @@ def test_vectors_stand_where_training_saw_them(encoder: Model) -> None:
     np.testing.assert_allclose(adata.obsm[Keys.X_FUSED_GENES], seen.numpy(), atol=1e-5)
 
 
+@pytest.mark.weekly
 def test_a_gene_weighs_what_its_counts_do() -> None:
-    adata = hs.datasets.toy(n_spots=100, n_genes=200)
+    adata = cached_toy(n_spots=100, n_genes=200)
     hs.pp.tile(adata)
     hs.tl.encode_image(adata, "stain_stats")
     encoder = _encoder([adata], n_tokens=200)  # all genes: none moves up from beyond the last

@@ -14,6 +14,8 @@ from histoscribe._keys import Keys, valid
 from histoscribe.nn import Contrastive, Model, TrainConfig
 from histoscribe.tl._pixels import pixels_of
 
+from ..toys import cached_toy
+
 QUICK = TrainConfig(epochs=2, batch_size=32, accelerator="cpu")
 FUSED = (Keys.X_FUSED, Keys.X_FUSED_IMAGE, Keys.X_FUSED_GENES)
 
@@ -25,7 +27,7 @@ def _config(**options: Any) -> Contrastive:
 
 
 def _section(n: int = 80, seed: int = 0) -> AnnData:
-    adata = hs.datasets.toy(n_spots=n, n_genes=200, random_state=seed)
+    adata = cached_toy(n_spots=n, n_genes=200, random_state=seed)
     hs.pp.tile(adata)
     hs.tl.encode_genes(adata, hs.tl.fit_pca(adata, n_comps=10))
     return adata

@@ -3,11 +3,12 @@ import pytest
 from anndata import AnnData
 from scipy.spatial import cKDTree
 
-import histoscribe as hs
 from histoscribe._keys import Keys
 from histoscribe._sections import sections
 from histoscribe.tl._held_out import blocks, held_out, held_out_of, patients_of
 from histoscribe.tl._loaders import section_codes
+
+from ..toys import cached_toy
 
 
 def _grid(n_sections: int, side: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +76,7 @@ def test_four_patients_are_too_few_and_sections_are_held_out() -> None:
 
 
 def test_patients_stand_in_obs_or_in_the_metadata() -> None:
-    adata = hs.datasets.toy(n_spots=40)
+    adata = cached_toy(n_spots=40)
     by = sections(adata)
     adata.obs = adata.obs.drop(columns=[Keys.PATIENT], errors="ignore")
     metadata = next(iter(adata.uns[Keys.LIBRARIES].values()))["metadata"]

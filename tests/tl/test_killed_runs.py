@@ -85,6 +85,7 @@ def other_processes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pat
     return killed, together
 
 
+@pytest.mark.weekly
 def test_killed_runs_continue(
     adata: AnnData, other_processes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_killed_runs_continue(
     assert encode(adata)[0] == 0
 
 
+@pytest.mark.weekly
 def test_processes_at_once_do_not_harm_each_other(
     adata: AnnData, other_processes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

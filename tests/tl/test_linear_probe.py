@@ -20,6 +20,7 @@ from histoscribe._errors import MissingError, OptionError
 from histoscribe._keys import Keys, valid
 from histoscribe.tl import linear_probe
 
+from ..toys import cached_toy
 from .probing import CLASSES, cohort, section
 
 REP = str(Keys.X_IMAGE)
@@ -49,6 +50,7 @@ def test_without_a_link_it_is_chance_within_three_standard_errors() -> None:
     assert abs(frame["balanced_accuracy"].mean() - 1 / 3) < 3 * np.sqrt(1 / 3 * 2 / 3 / n)
 
 
+@pytest.mark.weekly
 def test_permuted_labels_are_chance_within_three_standard_errors() -> None:
     adatas = cohort("PQRSTUVW")
     rng = np.random.default_rng(0)
@@ -131,6 +133,7 @@ def test_scaling_is_of_the_training_side() -> None:
     assert frame.loc["P", "balanced_accuracy"] < 0.6 < frame.loc["R", "balanced_accuracy"]
 
 
+@pytest.mark.weekly
 def test_classes_that_cannot_be_learnt_are_left_out_and_named(caplog: pytest.LogCaptureFixture) -> None:
     adatas = cohort()
     labels = [one.obs["label"].astype(object) for one in adatas]
@@ -150,6 +153,7 @@ def test_classes_that_cannot_be_learnt_are_left_out_and_named(caplog: pytest.Log
     assert "7 spots without a label" in caplog.text
 
 
+@pytest.mark.weekly
 def test_rows_without_vectors_are_left_out_for_all_and_counted() -> None:
     adatas = cohort()
     adatas[0].obs[valid(REP)] = np.arange(81) >= 5
@@ -175,6 +179,7 @@ def test_columns_that_a_section_lacks_are_left_out_of_all() -> None:
     assert frame["balanced_accuracy"].equals(_score(adatas, use_rep="kept")["balanced_accuracy"])
 
 
+@pytest.mark.weekly
 def test_one_anndata_with_all_sections_is_the_list() -> None:
     adatas = cohort()
     whole = ad.concat(adatas, uns_merge="unique")
@@ -303,8 +308,9 @@ def test_vectors_of_different_width_are_refused() -> None:
         _score([section("P1", "P"), section("Q1", "Q", d=4)])
 
 
+@pytest.mark.weekly
 def test_toy_domains_are_read_from_genes_and_not_from_coordinates() -> None:
-    slides = hs.datasets.toy(n_slides=3, n_spots=200)
+    slides = cached_toy(n_slides=3, n_spots=200)
 
     def pca(train: list[AnnData]) -> Any:
         model = hs.tl.fit_pca(train, n_comps=10)
@@ -316,6 +322,7 @@ def test_toy_domains_are_read_from_genes_and_not_from_coordinates() -> None:
     assert scores["coordinates"] < 0.5
 
 
+@pytest.mark.weekly
 @pytest.mark.filterwarnings("ignore:var_names:UserWarning")  # genes differ a little between these sections
 def test_regions_of_real_patients_are_read_from_genes_above_chance(data: Path) -> None:
     adatas = [hs.datasets.her2st(name) for name in ("B1", "C1", "D1")]

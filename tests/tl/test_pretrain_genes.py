@@ -11,13 +11,15 @@ from histoscribe._errors import CountsError, OptionError, ScaleError
 from histoscribe._vocabulary import PAD
 from histoscribe.tl._encode_tokens import batches_of_like_length
 
+from ..toys import cached_toy
+
 CONFIG = hs.nn.GeneEncoder(dim=16, depth=1, heads=2, hidden=16, n_tokens=60, context="set", intrinsic_share=0)
 TRAIN = hs.nn.TrainConfig(epochs=2, batch_size=36, val_fraction=0)
 
 
 @pytest.fixture(scope="module")
 def pair() -> list[AnnData]:
-    sections: list[AnnData] = hs.datasets.toy(n_slides=2, n_spots=60, n_genes=200)
+    sections: list[AnnData] = cached_toy(n_slides=2, n_spots=60, n_genes=200)
     return sections
 
 

@@ -17,6 +17,7 @@ from histoscribe.tl import retrieve
 from histoscribe.tl._nearest import nearest
 
 from ..digest import digest
+from ..toys import cached_toy
 from .conftest import section
 
 COLUMNS = ["query", "query_section", "rank", "match", "section", "cosine", "partner"]
@@ -92,8 +93,9 @@ def test_share_of_partners_found_is_recall(new: AnnData, model: Model, k: int) -
         assert _share_found(found, k) == recall_at_k(new.obsm[JOINT[modality]], new.obsm[JOINT[other]], k)
 
 
+@pytest.mark.weekly
 def test_planted_partners_are_found_and_shuffled_ones_by_chance() -> None:
-    seen, unseen = hs.datasets.toy(n_slides=2, n_spots=196, n_genes=200)
+    seen, unseen = cached_toy(n_slides=2, n_spots=196, n_genes=200)
     for one in (seen, unseen):
         hs.pp.tile(one)
         hs.tl.encode_image(one, "mean_rgb", cache=False)

@@ -11,12 +11,14 @@ from PIL import Image
 import histoscribe as hs
 from histoscribe._errors import OptionError, ScaleError
 
+from ..toys import cached_toy
+
 QUICK = hs.nn.TrainConfig(epochs=1, val_fraction=0)
 
 
 @pytest.fixture(scope="module")
 def encoded() -> AnnData:
-    adata = hs.datasets.toy(n_spots=60, n_genes=200)
+    adata = cached_toy(n_spots=60, n_genes=200)
     (entry,) = adata.uns["spatial"].values()
     hs.io.link_image(adata, entry["images"]["hires"], mpp=entry["metadata"]["mpp"])
     hs.pp.tile(adata)
