@@ -13,6 +13,7 @@ from .without_network import run
 DEMO = Path(histoscribe.__file__).parents[1] / "scripts" / "demo.py"
 
 
+@pytest.mark.smoke
 @pytest.mark.weekly
 @pytest.mark.skipif(not DEMO.is_file(), reason="runs in a checkout only")
 def test_demo_runs_offline_on_the_section_in_the_package(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_names_that_hang_and_dead_proxies_make_nobody_wait(kind: str, tmp_path: 
         _check(line)
 
 
+@pytest.mark.smoke
 @pytest.mark.weekly
 def test_the_readme_runs_as_printed_but_for_weights(data: Path, tmp_path: Path) -> None:
     done = _ran(["-m", "tests.readme_code"], tmp_path, HF_HOME=str(tmp_path / "hub"))

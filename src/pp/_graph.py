@@ -144,7 +144,7 @@ def _squidpy_distances(shadow: AnnData, n_neighbors: int, radius_um: float | Non
     with _quiet():
         import squidpy as sq
 
-        if not hasattr(sq.gr, "spatial_neighbors_knn"):  # before 1.8
+        if not hasattr(sq.gr, "spatial_neighbors_knn"):  # 1.8.0
             reach = {"n_neighs": n_neighbors} if radius_um is None else {"radius": radius_um}
             result = sq.gr.spatial_neighbors(shadow, coord_type="generic", **reach, **options)
         elif radius_um is None:
