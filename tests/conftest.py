@@ -41,6 +41,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Take back what numba's thread pool makes of torch's number of threads."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """Folder of real sections; tests that need one skip where it is not there."""

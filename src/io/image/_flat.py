@@ -100,7 +100,9 @@ class FlatLevel(Level):
             return
         image = self._file.decoded(self._factor)
         for cell in cells.tolist():
-            pixels = np.asarray(image.crop(self.corners(cell)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Pillow 12 warns of a crop, too
+                pixels = np.asarray(image.crop(self.corners(cell)))
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
             yield cell, over_white(pixels) if self._file.mode in ("LA", "RGBA") else pixels
 
