@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the processors: more threads would spin and wait for each other
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import numba
+    import scipy.linalg  # noqa: F401 - brings the OpenBLAS that is to be held
     import torch
+    from threadpoolctl import threadpool_limits
 
-    torch.set_num_threads(1)  # not by OMP_NUM_THREADS, which forked training would take over
+    threadpool_limits(1)  # not by variables, which come too late for numpy
+    numba.set_num_threads(1)
 
 import matplotlib as mpl
 import pytest

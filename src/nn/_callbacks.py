@@ -74,7 +74,8 @@ class Plain(TorchCheckpointIO):
         # Through memory: torch reports a full disk in ways of its own, and then destroys what it holds noisily.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        Path(path).write_bytes(content.getbuffer())
+        with content.getbuffer() as view:  # released also if the disk is full
+            Path(path).write_bytes(view)
 
 
 class Checkpoint(Callback):

@@ -29,6 +29,7 @@ MOST_MB = 1000
 ASKED = "legacy huge storage"
 
 
+@pytest.mark.weekly
 def test_attacks_end_in_an_error_of_ours(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.attacks.attempt", str(tmp_path)]
     env = {**os.environ, "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_NUM_THREADS": "1"}

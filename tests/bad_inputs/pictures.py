@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,14 @@ def colours() -> NDArray[np.uint8]:
 
 def painted(xy: NDArray[np.float64] | None = None, *, size: tuple[int, int] = (WIDTH, HEIGHT)) -> NDArray[np.uint8]:
     """The image: discs on white."""
+    return _painted(np.asarray(places() if xy is None else xy, dtype=np.float64).tobytes(), size).copy()
+
+
+@cache
+def _painted(centres: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     pixels = np.full((size[1], size[0], 3), 255, dtype=np.uint8)
     y, x = np.mgrid[: size[1], : size[0]] + 0.5
-    for (column, row), colour in zip(places() if xy is None else xy, colours(), strict=True):
+    for (column, row), colour in zip(np.frombuffer(centres).reshape(-1, 2), colours(), strict=True):
         pixels[np.hypot(x - column, y - row) < RADIUS] = colour
     return pixels
 

@@ -1,6 +1,7 @@
 """Images of another kind than 8-bit RGB: grey, deep, of floats, with alpha, of other colours and axes."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,7 @@ def _given(make: Made) -> Callable[[], dict[str, Any]]:
     return build
 
 
+@cache
 def fitted_stain() -> Any:
     with quiet():
         return hs.pp.fit_stain(sections.plain())

@@ -1,6 +1,5 @@
 """Images of other sections, of other sizes, and mirrored ones."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 import histoscribe as hs
 from histoscribe._errors import ImageError
 
+from ..toys import cached_toy
 from . import sections
 from .pictures import (
     linked,
@@ -43,7 +43,7 @@ def _does_not_fit(given: AnnData, returned: Any) -> None:
 
 def _other_section() -> AnnData:
     adata = sections.many_spots()
-    image, other = _image_of(adata), _image_of(hs.datasets.toy(n_spots=100, n_genes=200, random_state=5))
+    image, other = _image_of(adata), _image_of(cached_toy(n_spots=100, n_genes=200, random_state=5))
     rows, columns = np.minimum(image.shape, other.shape)[:2]
     image[:rows, :columns] = other[:rows, :columns]
     return adata
@@ -69,13 +69,9 @@ def _mirrored() -> AnnData:
     return adata
 
 
-@cache
-def _toy() -> AnnData:
-    return hs.datasets.toy(n_spots=250, n_genes=200)
-
-
 def _large() -> AnnData:
-    return _toy().copy()
+    adata: AnnData = cached_toy(n_spots=250, n_genes=200)
+    return adata
 
 
 def _mended(given: AnnData, returned: Any) -> None:
@@ -83,7 +79,7 @@ def _mended(given: AnnData, returned: Any) -> None:
     assert returned.set_index("check").loc["orientation", "found"] != "as linked"
     assert returned.iloc[-1]["found"].startswith("image and spots do not fit: orientation")
     width = _image_of(given).shape[1]
-    before = np.asarray(_toy().obsm["spatial"])
+    before = np.asarray(_large().obsm["spatial"])
     hs.pp.align_affine(given, next(iter(given.uns["registration"].values()))["matrix"])
     expected = np.column_stack([width - before[:, 0], before[:, 1]])
     far = np.hypot(*(given.obsm["spatial"] - expected).T)

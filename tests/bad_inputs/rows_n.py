@@ -6,37 +6,10 @@ from anndata import AnnData
 
 import histoscribe as hs
 
-from ..battery import material
-from ..battery.calls import CALLS
-from ..digest import digest
-from .row import Defined, Elsewhere, Row, Try
+from .row import Defined, Elsewhere, Row
+from .sections import prepared
 
 _B = "tests/battery/"
-
-
-def _both(name: str) -> Try:
-    """In place and as a copy: what each returns, and what both leave."""
-
-    def call(adata: AnnData) -> tuple[Any, Any, bool]:
-        before = digest(adata)
-        copied = CALLS[name](adata, copy=True)
-        untouched = digest(adata) == before
-        return CALLS[name](adata), copied, untouched
-
-    return call
-
-
-def _returns(adata: AnnData, returned: Any) -> None:
-    in_place, copied, untouched = returned
-    assert in_place is None
-    assert isinstance(copied, AnnData)
-    assert untouched
-    assert digest(copied) == digest(adata)
-
-
-def _colours_alone(adata: AnnData, returned: Any) -> None:
-    adata.uns.pop("domain_colors", None)
-    assert digest(adata) == digest(material.section())
 
 
 def _seen(adata: AnnData) -> str:
@@ -50,7 +23,7 @@ def _seen(adata: AnnData) -> str:
         with redirect_stdout(heard), redirect_stderr(heard):
             hs.tl.encode_image(adata, "mean_rgb", cache=False)
             train = hs.nn.TrainConfig(epochs=1, val_fraction=0)
-            hs.tl.fuse(adata, material.config(), train=train, key_added="X_new")
+            hs.tl.fuse(adata, hs.nn.Contrastive(dim=8, hidden=16), train=train)
     finally:
         hs.settings.verbosity = before
     return heard.getvalue()
@@ -58,10 +31,6 @@ def _seen(adata: AnnData) -> str:
 
 def _silent(adata: AnnData, returned: Any) -> None:
     assert returned == ""
-
-
-_COPIES = [name for name, call in CALLS.items() if call.copies]
-_PLOTS = [name for name, call in CALLS.items() if call.returns == "figure" and call.section is not None]
 
 
 def _battery(name: str, given: str, says: str, *tests: str) -> Elsewhere:
@@ -95,30 +64,29 @@ ROWS: list[Row | Elsewhere] = [
         "test_reruns.py::test_option_changed_and_changed_back_gives_identical_bytes",
         "test_reruns.py::test_what_is_not_written_is_left_alone",
     ),
-    Row(
+    _battery(
         "N5",
         "the same call in place and with copy=True",
-        material.section,
-        {name: _both(name) for name in _COPIES},
-        Defined("None in place; a copy that equals it, and the original as it was", _returns),
+        "None in place; a copy that equals it, and the original as it was",
+        "test_entries.py::test_entry_is_true",
+        "test_reruns.py::test_copy_leaves_the_original_and_equals_in_place",
     ),
-    Row(
+    _battery(
         "N6",
         "a figure is drawn",
-        material.section,
-        {name: CALLS[name] for name in _PLOTS},
-        Defined("nothing is kept but the colours of a column of obs, as scanpy keeps them", _colours_alone),
+        "nothing is kept but the colours of a column of obs, as scanpy keeps them",
+        "test_plots.py::test_nothing_but_colours_is_kept",
     ),
     _battery(
         "N7",
         "a hundred figures, each closed",
         "no figure is open or in memory after them",
-        "test_plots.py::test_a_hundred_figures_that_are_closed_leave_nothing",
+        "test_plots.py::test_figures_that_are_closed_leave_nothing",
     ),
     Row(
         "N8",
         "verbosity 0",
-        material.section,
+        prepared,
         {"tl.encode_image and tl.fuse": _seen},
         Defined("not a character is printed", _silent),
     ),

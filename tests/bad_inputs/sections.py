@@ -9,10 +9,7 @@ from anndata import AnnData
 
 import histoscribe as hs
 
-
-@cache
-def _plain() -> AnnData:
-    return hs.datasets.toy(n_spots=60, n_genes=200)
+from ..toys import cached_toy
 
 
 @cache
@@ -26,19 +23,16 @@ def _prepared() -> AnnData:
     return adata
 
 
-@cache
-def _many_spots() -> AnnData:
-    return hs.datasets.toy(n_spots=100, n_genes=200)
-
-
 def many_spots() -> AnnData:
     """A section of 100 spots: enough to check their registration."""
-    return _many_spots().copy()
+    adata: AnnData = cached_toy(n_spots=100, n_genes=200)
+    return adata
 
 
 def plain() -> AnnData:
     """A planted section of 60 spots and 200 genes: counts, positions and image."""
-    return _plain().copy()
+    adata: AnnData = cached_toy(n_spots=60, n_genes=200)
+    return adata
 
 
 def prepared() -> AnnData:
@@ -57,19 +51,19 @@ def halved() -> AnnData:
 @cache
 def vocabulary() -> hs.pp.Vocabulary:
     """Vocabulary of the plain section."""
-    return hs.pp.fit_vocabulary(_plain())
+    return hs.pp.fit_vocabulary(plain())
 
 
 @cache
 def pathway_scale() -> hs.pp.PathwayScale:
     """Scale of the planted gene sets, fitted on the plain section."""
-    return hs.pp.fit_pathway_scale(_plain(), gene_sets())
+    return hs.pp.fit_pathway_scale(plain(), gene_sets())
 
 
 @cache
 def pca() -> hs.nn.Model:
     """Gene encoder of the plain section."""
-    return hs.tl.fit_pca(_plain(), n_comps=8)
+    return hs.tl.fit_pca(plain(), n_comps=8)
 
 
 SMALL: dict[str, Any] = {"dim": 8, "depth": 1, "heads": 2, "hidden": 8, "n_tokens": 50, "intrinsic_share": 0}
@@ -79,10 +73,10 @@ SHORT: dict[str, Any] = {"epochs": 1, "val_fraction": 0, "batch_size": 64, "acce
 @cache
 def token_model() -> hs.nn.Model:
     """Gene encoder over tokens of the plain section."""
-    return hs.tl.pretrain_genes(_plain(), hs.nn.GeneEncoder(**SMALL), train=hs.nn.TrainConfig(**SHORT))
+    return hs.tl.pretrain_genes(plain(), hs.nn.GeneEncoder(**SMALL), train=hs.nn.TrainConfig(**SHORT))
 
 
 def gene_sets() -> dict[str, list[str]]:
     """Gene sets that were planted in the plain section."""
-    sets: dict[str, list[str]] = _plain().uns["truth"]["gene_sets"]
+    sets: dict[str, list[str]] = plain().uns["truth"]["gene_sets"]
     return sets

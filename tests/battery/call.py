@@ -45,6 +45,8 @@ class Call:
         Whether the outcome is the section itself, its genes and their order included.
     needs_data
         Whether it reads real data.
+    slow
+        Whether it takes a third of a second, at least where other processes work: most checks run on it weekly.
     """
 
     arguments: Callable[[AnnData], dict[str, Any]]
@@ -58,6 +60,7 @@ class Call:
     invariant: Callable[[AnnData, Any], Any] | None = None
     hands_on: bool = False
     needs_data: bool = False
+    slow: bool = False
     name: str = field(default="", kw_only=True)
 
     @cached_property

@@ -85,16 +85,17 @@ CALLS: dict[str, Call] = {
         ("counts", "positions"),
         section="adata",
         hands_on=True,
+        slow=True,
     ),
-    "io.tile_slide": Call(lambda a: {"path": m.picture(), "mpp": 2.0, "size_um": 200}, ("files",), "section"),
+    "io.tile_slide": Call(lambda a: {"path": m.slide(), "mpp": 2.0, "size_um": 200}, ("files",), "section"),
     "io.to_spatialdata": Call(
         lambda a: {"adata": a}, ("counts", "positions", "image"), "object", "adata", hands_on=True
     ),
     # datasets
     "datasets.Plant": Call(lambda a: {"n_domains": 3}, returns="object"),
     "datasets.hallmark": Call(lambda a: {"organism": "human"}, ("files",), "object", needs_data=True),
-    "datasets.her2st": Call(lambda a: {"section": "C2"}, ("files",), "section", needs_data=True),
-    "datasets.mouse_olfactory_bulb": Call(lambda a: {"section": 1}, ("files",), "section", needs_data=True),
+    "datasets.her2st": Call(lambda a: {"section": "C2"}, ("files",), "section", needs_data=True, slow=True),
+    "datasets.mouse_olfactory_bulb": Call(lambda a: {"section": 1}, ("files",), "section", needs_data=True, slow=True),
     "datasets.toy": Call(lambda a: {"n_spots": 40, "n_genes": 200}, returns="section", draws=True),
     # pp
     "pp.PathwayScale": Call(lambda a: m.fields_of(m.scale()), returns="object"),
@@ -108,7 +109,13 @@ CALLS: dict[str, Call] = {
         per_spot=True,
     ),
     "pp.check_registration": Call(
-        lambda a: {"adata": a}, ("counts", "positions", "image"), "table", "adata", writes=True, draws=True
+        lambda a: {"adata": a},
+        ("counts", "positions", "image"),
+        "table",
+        "adata",
+        writes=True,
+        draws=True,
+        slow=True,
     ),
     "pp.fit_affine": Call(
         lambda a: {
@@ -132,7 +139,13 @@ CALLS: dict[str, Call] = {
         invariant=_unthinned,
     ),
     "pp.fit_stain": Call(
-        lambda a: {"source": a, "n_pixels": 20_000}, ("image",), "object", "source", learns=True, draws=True
+        lambda a: {"source": a, "n_pixels": 20_000},
+        ("image",),
+        "object",
+        "source",
+        learns=True,
+        draws=True,
+        slow=True,
     ),
     "pp.fit_vocabulary": Call(
         lambda a: {"adatas": [a, *m.others()]}, COUNTS, "object", "adatas", learns=True, invariant=_vocabulary
@@ -160,7 +173,7 @@ CALLS: dict[str, Call] = {
             "adata": a,
             "model": m.fused(),
             "spot": min(a.obs_names, default="none"),
-            "encoder": "stain_stats",
+            "encoder": "mean_rgb",
             "gene_model": m.pca(),
             "n_patches": 2,
         },
@@ -187,7 +200,7 @@ CALLS: dict[str, Call] = {
         lambda a: {"adata": a, "model": m.pca()}, COUNTS, section="adata", writes=True, per_spot=True
     ),
     "tl.encode_image": Call(
-        lambda a: {"adata": a, "encoder": "stain_stats", "cache": False},
+        lambda a: {"adata": a, "encoder": "mean_rgb", "cache": False},
         ("image", "tiles"),
         section="adata",
         writes=True,
@@ -220,11 +233,18 @@ CALLS: dict[str, Call] = {
         invariant=_similarity,
     ),
     "tl.linear_probe": Call(
-        lambda a: {"adatas": [a, *m.others()], "target": "true_domain", "use_rep": "X_genes", "min_spots": 2},
+        lambda a: {
+            "adatas": [a, *m.others()],
+            "target": "true_domain",
+            "use_rep": "X_genes",
+            "min_spots": 2,
+            "strengths": (0.1, 10.0),
+        },
         ("vectors", "labels"),
         "table",
         "adatas",
         draws=True,
+        slow=True,
     ),
     "tl.pretrain_genes": Call(
         lambda a: {"adatas": a, "config": m.genes(), "train": hs.nn.TrainConfig(**m.QUICK)},
@@ -234,6 +254,7 @@ CALLS: dict[str, Call] = {
         learns=True,
         draws=True,
         invariant=_what_it_learned_of,
+        slow=True,
     ),
     "tl.retrieve": Call(
         lambda a: {"adata": a, "query": list(a.obs_names[:1]), "model": m.fused()},

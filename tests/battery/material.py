@@ -40,7 +40,7 @@ def ready() -> list[AnnData]:
         hs.pp.tile(one)
         hs.pp.spatial_graph(one)
         hs.pp.tissue_mask(one)
-        hs.tl.encode_image(one, "stain_stats", cache=False)
+        hs.tl.encode_image(one, "mean_rgb", cache=False)
         hs.tl.encode_genes(one, pca())
         hs.pp.tokenize_genes(one, vocabulary(), n_tokens=50)
         hs.pp.score_pathways(one, gene_sets())
@@ -82,7 +82,7 @@ def fused() -> Any:
     """Fusion model of the first section."""
     one = raw()[0].copy()
     hs.pp.tile(one)
-    hs.tl.encode_image(one, "stain_stats", cache=False)
+    hs.tl.encode_image(one, "mean_rgb", cache=False)
     hs.tl.encode_genes(one, pca())
     return hs.tl.fuse(one, config(), train=hs.nn.TrainConfig(**QUICK))
 
@@ -91,7 +91,7 @@ def fused() -> Any:
 def attributed() -> Any:
     """Attribution of a spot of the first section."""
     one = section()
-    given = {"encoder": "stain_stats", "gene_model": pca(), "n_patches": 2}
+    given = {"encoder": "mean_rgb", "gene_model": pca(), "n_patches": 2}
     return hs.tl.attribute(one, fused(), one.obs_names[0], **given)
 
 
@@ -164,6 +164,14 @@ def picture() -> Path:
     """Image of the first section in a file."""
     path = folder() / "he.png"
     Image.fromarray(pixels()).save(path)
+    return path
+
+
+@cache
+def slide() -> Path:
+    """A part of it, as a bare slide."""
+    path = folder() / "slide.png"
+    Image.fromarray(pixels()[200:600, 200:700]).save(path)
     return path
 
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import matplotlib.pyplot as plt
@@ -38,6 +39,12 @@ def outcome(call: Call, adata: AnnData, **options: Any) -> Outcome:
     return outcome_of(call, adata, returned)
 
 
+@cache
+def usual(call: Call) -> Outcome:
+    """Outcome on the section as it is: not to be changed."""
+    return outcome(call, material.section())
+
+
 def outcome_of(call: Call, adata: AnnData, returned: Any) -> Outcome:
     """What a call that returned this has done."""
     found = dict(
@@ -52,6 +59,12 @@ def essence(call: Call, adata: AnnData) -> Outcome:
     if call.invariant is None:
         return outcome_of(call, adata, returned)
     return dict(_leaves("invariant", call.invariant(adata, returned)))
+
+
+@cache
+def usual_essence(call: Call) -> Outcome:
+    """The same of the section as it is: not to be changed."""
+    return essence(call, material.section())
 
 
 def written(call: Call, adata: AnnData) -> Outcome:

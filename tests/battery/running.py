@@ -78,10 +78,10 @@ VARIED: dict[str, tuple[Callable[..., Outcome], dict[str, dict[str, Any]]]] = {
 }
 
 
-def elsewhere(*, hash_seed: str, n_threads: str) -> dict[str, str]:
-    """Digests of the outcomes of all calls in a process of its own."""
+def elsewhere(*names: str, hash_seed: str, n_threads: str) -> dict[str, str]:
+    """Digests of the outcomes of all calls, or of those named, in a process of its own."""
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "OMP_NUM_THREADS": n_threads, "MPLBACKEND": "Agg"}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.battery.digests"]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.battery.digests", *names]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])

@@ -21,6 +21,13 @@ import torch
 import histoscribe as hs
 
 
+def draw() -> None:
+    """Move random states on, so that one that is seeded anew is seen."""
+    random.random()
+    np.random.random()  # noqa: NPY002
+    torch.rand(1)
+
+
 def snapshot() -> dict[str, Any]:
     """Everything of it, by name."""
     gc.collect()

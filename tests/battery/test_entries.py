@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..digest import digest
 from . import material
-from .applied import applied
+from .applied import applied, every
 from .call import Call, public
 from .calls import CALLS
 from .expected import EXPECTED
@@ -25,7 +25,7 @@ def test_expected_failures_are_of_functions_that_are_there() -> None:
     assert all(len(reason) > 20 for names in EXPECTED.values() for reason in names.values())
 
 
-@applied("entry")
+@applied("entry", quick=every)
 def test_entry_is_true(call: Call) -> None:
     adata = material.section()
     given = call.arguments(adata)

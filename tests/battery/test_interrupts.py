@@ -11,13 +11,14 @@ from anndata import AnnData
 from histoscribe._errors import HistoscribeError
 
 from ..digest import digest
+from ..marks import weekly
 from . import material
 from .applied import applied
 from .call import Call
 from .interrupted import Stopped, lines
 from .state import changed, snapshot
 
-N_PLACES, N_LAST = 8, 20  # anywhere, and at the end, where results are written
+N_LAST = 20  # lines at the end, where results are written
 N_SPOTS = {"tl.encode_image": 6}  # 24 elsewhere
 
 
@@ -28,12 +29,8 @@ def _sections(given: dict[str, Any], call: Call) -> list[AnnData]:
 
 @cache
 def _cut(call: Call) -> list[AnnData]:
-    """Two small sections; without records where each of them would be many datasets in a file."""
-    cut = [one[: N_SPOTS.get(call.name, 24)].copy() for one in material.ready()[:2]]
-    if call.name == "io.write":
-        for one in cut:
-            del one.uns["histoscribe"], one.uns["registration"], one.uns["truth"]
-    return cut
+    """Two small sections."""
+    return [one[: N_SPOTS.get(call.name, 24)].copy() for one in material.ready()[:2]]
 
 
 def _fresh(call: Call) -> dict[str, Any]:
@@ -56,8 +53,9 @@ def _stopped(call: Call, given: dict[str, Any], stop: int, error: type[BaseExcep
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@applied("interrupts", lambda call: call.section is not None)
-def test_stopped_calls_leave_sections_before_or_after(call: Call) -> None:
+@pytest.mark.parametrize(("n_places", "step"), [(2, 4), *weekly((8, 1))], ids=str)  # anywhere, and of the last lines
+@applied("interrupts", lambda call: call.writes)
+def test_stopped_calls_leave_sections_before_or_after(call: Call, n_places: int, step: int) -> None:
     given = _fresh(call)
     before = [digest(one) for one in _sections(given, call)]
     call.function(**given)
@@ -66,9 +64,8 @@ def test_stopped_calls_leave_sections_before_or_after(call: Call) -> None:
     n = lines(lambda: call.function(**given))
     plt.close("all")
     state = snapshot()
-    raised, some = 0, np.random.default_rng(0).integers(1, n + 1, N_PLACES).tolist()
-    last = range(max(1, n - N_LAST + 1), n + 1) if call.writes else ()
-    for k, stop in enumerate(sorted({*some, *last})):
+    raised, some = 0, np.random.default_rng(0).integers(1, n + 1, n_places).tolist()
+    for k, stop in enumerate(sorted({*some, *range(max(1, n - N_LAST + 1), n + 1, step)})):
         given, error = _fresh(call), (Stopped, KeyboardInterrupt)[k % 2]
         raised += _stopped(call, given, stop, error)
         for one, was, will_be in zip(_sections(given, call), before, after, strict=True):

@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ..digest import digest
+from ..marks import weekly
 from . import material
 from .applied import applied
 from .call import Call
@@ -19,11 +20,12 @@ def _alive() -> int:
     )  # isinstance asks weak proxies, also dead ones
 
 
+@pytest.mark.parametrize("n", [5, *weekly(100)])
 @applied("figures", lambda call: call.returns == "figure")
-def test_a_hundred_figures_that_are_closed_leave_nothing(call: Call) -> None:
+def test_figures_that_are_closed_leave_nothing(call: Call, n: int) -> None:
     adata = material.section()[:12].copy()
     before = _alive()
-    for _ in range(100 if call.name == "pl.spatial" else 5):
+    for _ in range(n):
         call(adata)
         assert len(plt.get_fignums()) == 1
         plt.close("all")

@@ -8,7 +8,7 @@ from ..digest import digest
 from . import material
 from .applied import applied
 from .call import Call
-from .outcome import apart, outcome
+from .outcome import apart, outcome, usual
 
 # An option of each writer to change, and change back.
 OTHER: dict[str, dict[str, Any]] = {
@@ -25,7 +25,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "tl.domains_leiden": {"resolution": 0.5},
     "tl.embed": {"modality": "image"},
     "tl.encode_genes": {"layer": "counts"},
-    "tl.encode_image": {"encoder": "mean_rgb"},
+    "tl.encode_image": {"encoder": "stain_stats"},
     "tl.fuse": {"config": hs.nn.Contrastive(dim=8)},
     "pl.panels": {"size": 0.5},
     "pl.spatial": {"size": 0.5},
@@ -35,10 +35,10 @@ OTHER: dict[str, dict[str, Any]] = {
 @applied("second run")
 def test_second_run_gives_identical_bytes(call: Call) -> None:
     adata = material.section()
-    first = outcome(call, adata)
+    if call.section is not None:
+        call(adata)
     state = digest(adata)
-    second = outcome(call, adata)
-    assert apart(second, first).absolute == 0
+    assert apart(outcome(call, adata), usual(call)).absolute == 0
     assert digest(adata) == state
 
 

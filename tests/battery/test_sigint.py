@@ -15,6 +15,7 @@ from .running import ROOT
 from .sigint import NAMES, N
 
 
+@pytest.mark.weekly
 def test_ctrl_c_at_random_moments_never_leaves_a_section_between() -> None:
     command = [sys.executable, "-W", "ignore", "-m", "tests.battery.sigint"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)

@@ -9,7 +9,7 @@ from . import material
 from .applied import applied
 from .call import Call
 from .running import threads
-from .state import changed, snapshot
+from .state import changed, draw, snapshot
 
 
 @applied("state")
@@ -20,6 +20,7 @@ def test_process_is_as_before(call: Call, tmp_path: Path, monkeypatch: pytest.Mo
     given = call.arguments(adata)
     call.function(**given)  # what libraries do when they are imported is theirs
     plt.close("all")
+    draw()
     with threads(2):  # so that one that is left behind is seen
         before = snapshot()
         returned = call.function(**given)
