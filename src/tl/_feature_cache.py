@@ -98,7 +98,7 @@ class Store:
             vectors, marks = self._arrays or self._opened()
             with _zarr_errors():
                 found, mark = np.asarray(vectors[rows]), bytes(marks[chunk])
-        except (FileNotFoundError, _BrokenStoreError):
+        except (OSError, _BrokenStoreError):
             return None
         return (found, found.view(np.uint32)[:, 0] != _ABSENT) if mark == _digest(found) else None
 
