@@ -81,6 +81,16 @@ def test_offline_is_known_quickly_and_says_what_to_do(monkeypatch: pytest.Monkey
     assert time.perf_counter() - start < 2
 
 
+def test_offline_not_even_a_try_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setenv("HISTOSCRIBE_OFFLINE", "1")
+    monkeypatch.setattr("pooch.HTTPDownloader", refuse)
+    with pytest.raises(OfflineError):
+        fetch(REMOTE)
+
+
 def test_a_listening_host_is_online_and_a_closed_port_is_not() -> None:
     import socket
 

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 import histoscribe as hs
 from histoscribe._errors import MissingError, OptionError
 from histoscribe._keys import Keys, valid
-from histoscribe.tl import linear_probe
+from histoscribe.tl import _linear_probe, linear_probe
 
 from ..toys import cached_toy
 from .probing import CLASSES, cohort, section
@@ -131,6 +131,19 @@ def test_scaling_is_of_the_training_side() -> None:
     frame = _score(adatas, folds=[("Q", "P"), ("Q", "R")]).set_index("test")
     assert frame.loc["P", "n_classes_test"] == 3
     assert frame.loc["P", "balanced_accuracy"] < 0.6 < frame.loc["R", "balanced_accuracy"]
+
+
+def test_scaling_never_sees_rows_of_the_test_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    adatas, seen = cohort(), []
+
+    class Spy(_linear_probe.Scaling):
+        def __init__(self, x: Any) -> None:
+            seen.extend(row.tobytes() for row in x)
+            super().__init__(x)
+
+    monkeypatch.setattr(_linear_probe, "Scaling", Spy)
+    _score(adatas, folds=[("Q", "P")])
+    assert {row.astype(np.float64).tobytes() for row in adatas[1].obsm[REP]} == set(seen)
 
 
 @pytest.mark.weekly
