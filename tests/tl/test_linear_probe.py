@@ -19,6 +19,7 @@ import histoscribe as hs
 from histoscribe._errors import MissingError, OptionError
 from histoscribe._keys import Keys, valid
 from histoscribe.tl import _linear_probe, linear_probe
+from histoscribe.tl._probe_logistic import Scaling
 
 from ..toys import cached_toy
 from .probing import CLASSES, cohort, section
@@ -134,9 +135,10 @@ def test_scaling_is_of_the_training_side() -> None:
 
 
 def test_scaling_never_sees_rows_of_the_test_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    adatas, seen = cohort(), []
+    adatas = cohort()
+    seen: list[bytes] = []
 
-    class Spy(_linear_probe.Scaling):
+    class Spy(Scaling):
         def __init__(self, x: Any) -> None:
             seen.extend(row.tobytes() for row in x)
             super().__init__(x)
