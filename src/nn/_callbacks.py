@@ -74,8 +74,7 @@ class Plain(TorchCheckpointIO):
         # Through memory: torch reports a full disk in ways of its own, and then destroys what it holds noisily.
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        with content.getbuffer() as view:  # released also if the disk is full
-            Path(path).write_bytes(view)
+        Path(path).write_bytes(content.getvalue())  # no view: the traceback of a full disk would hold it
 
 
 class Checkpoint(Callback):
