@@ -50,6 +50,11 @@ def layer_names(adata: AnnData) -> list[str]:
     return [name for name in adata.layers if name is not None]
 
 
+def named_layers(adata: AnnData) -> dict[str, Any]:
+    """Layers by name, without ``X``."""
+    return {name: adata.layers[name] for name in layer_names(adata)}
+
+
 def has_genes(adata: AnnData) -> bool:
     """Whether a section has values of genes, of whatever kind; a bare slide has none."""
     return adata.n_vars > 0 and (adata.X is not None or len(layer_names(adata)) > 0)

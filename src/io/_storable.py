@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from .._counts import layer_names
+from .._counts import named_layers
 from .._errors import OptionError
 
 Kind: TypeAlias = Literal["h5ad", "zarr"]
@@ -54,7 +54,7 @@ def _parts(adata: AnnData) -> Iterator[tuple[str, Any]]:
     yield "adata.obs", adata.obs
     yield "adata.var", adata.var
     yield "adata.uns", dict(adata.uns)
-    yield "adata.layers", {name: adata.layers[name] for name in layer_names(adata)}
+    yield "adata.layers", named_layers(adata)
     for where in ("obsm", "varm", "obsp", "varp"):
         yield f"adata.{where}", dict(getattr(adata, where))
     if adata.X is not None:

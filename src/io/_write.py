@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 from anndata import AnnData
 
-from .._counts import layer_names
+from .._counts import named_layers
 from .._errors import FileError, OptionError
 from .._files import atomic, atomic_folder, recover
 from .._types import check_types
@@ -147,7 +147,7 @@ def _elements(adata: AnnData) -> Iterator[tuple[str, Any]]:
             yield name, value
     for name in ("obsm", "varm", "obsp", "varp", "uns"):
         yield name, dict(getattr(adata, name))
-    yield "layers", {name: adata.layers[name] for name in layer_names(adata)}
+    yield "layers", named_layers(adata)
 
 
 def _write_zarr(adata: AnnData, beside: Path, path: Path) -> None:

@@ -25,7 +25,6 @@ class Collector:
         self._vectors: NDArray[np.float32] | None = None
         self._chunks: list[tuple[Store, int, NDArray[np.intp]]] = []
         self._chunk_of = np.full(n, -1, dtype=np.int64)
-        self._left: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._done = np.zeros(n, dtype=np.bool_)
         self._begun: set[int] = set()  # chunks with rows that are not on disk yet
         self._kept_s = time.monotonic()
@@ -36,7 +35,7 @@ class Collector:
         return np.zeros((self._n, 0), dtype=np.float32) if self._vectors is None else self._vectors
 
     def restore(self, store: Store, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Fill rows from a store, and return which of them were not there; these go into it once they are complete."""
+        """Fill rows from a store, and return which of them were not there; these go into it as they are done."""
         missing = np.zeros(len(rows), dtype=np.bool_)
         for number, part in enumerate(store.chunks()):
             found, there = store.read(number) or (None, np.zeros(len(rows[part]), dtype=np.bool_))
@@ -48,7 +47,6 @@ class Collector:
             missing[part] = ~there
             self._chunk_of[rows[part]] = len(self._chunks)
             self._chunks.append((store, number, rows[part]))
-            self._left = np.append(self._left, (~there).sum())
         return missing
 
     def add(self, rows: NDArray[np.intp], vectors: NDArray[np.float32]) -> None:
@@ -63,13 +61,13 @@ class Collector:
 
     def finish(self, rows: NDArray[np.intp]) -> None:
         """Take note that nothing will be added to these rows any more."""
-        chunk = self._chunk_of[rows]
-        touched, n = np.unique(chunk[chunk >= 0], return_counts=True)
-        self._left[touched] -= n
         self._done[rows] = True
-        self._begun.update(touched.tolist())
-        for number in touched[self._left[touched] == 0].tolist():
-            self._write(number)
+        chunk = self._chunk_of[rows]
+        touched = np.unique(chunk[chunk >= 0]).tolist()
+        self._begun.update(touched)
+        for number in touched:
+            if self._done[self._chunks[number][2]].all():
+                self._write(number)
         if time.monotonic() - self._kept_s > KEEP_AFTER_S:
             self.keep()
 

@@ -1,5 +1,6 @@
 """What all ways to find domains share: rows in, one labelling of all sections out."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +15,8 @@ from .._keys import Keys, Slot
 from .._record import Targets, matrix, write
 from ._loaders import parts, usable
 
+log = logging.getLogger("histoscribe")
+
 Labels: TypeAlias = NDArray[np.int64]
 
 
@@ -21,11 +24,16 @@ def stacked(adatas: Sequence[AnnData], slot: Slot) -> tuple[NDArray[np.float64],
     """Stack the valid rows of a slot, and say which rows those are; columns that a section lacks are left out of all."""
     ok = np.concatenate([usable(one, slot) for one in adatas])
     x = np.concatenate([matrix(one, slot) for one in adatas])[ok].astype(np.float64)
-    x = x[:, np.isfinite(x).all(axis=0)]
+    field = f"{slot.where}[{str(slot)!r}]"
     if len(x) < 3:
-        field = f"{slot.where}[{str(slot)!r}]"
         raise OptionError(field, found=f"{len(x)} valid rows", expected="3 or more", fix="Pass more spots.")
-    return x, ok
+    shared = np.isfinite(x).all(axis=0)
+    if not shared.any():
+        fix = "Pass sections that have columns in common, or find domains in each by itself."
+        raise OptionError(field, found="no column that all sections have", expected="one or more", fix=fix)
+    if n_lacking := int((~shared).sum()):
+        log.info("%s: %d columns that a section lacks are left out of all", field, n_lacking)
+    return x[:, shared], ok
 
 
 def by_content(x: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -54,13 +54,13 @@ def _typical(distances: NDArray[np.float64], nearest: NDArray[np.float64]) -> ND
 def _scales(beyond: NDArray[np.float64], total: float) -> NDArray[np.float64]:
     """Bisect all rows at once."""
     low, high, scale = np.zeros(len(beyond)), np.full(len(beyond), np.inf), np.ones(len(beyond))
-    open_ = np.ones(len(beyond), dtype=bool)
+    unsettled = np.ones(len(beyond), dtype=bool)
     for _ in range(_STEPS):
         excess = np.exp(-beyond / scale[:, None]).sum(axis=1) - total
-        open_ &= np.abs(excess) >= _TOLERANCE
-        if not open_.any():
+        unsettled &= np.abs(excess) >= _TOLERANCE
+        if not unsettled.any():
             break
-        high = np.where(open_ & (excess > 0), scale, high)
-        low = np.where(open_ & (excess <= 0), scale, low)
-        scale = np.where(open_, np.where(np.isinf(high), 2 * scale, (low + high) / 2), scale)
+        high = np.where(unsettled & (excess > 0), scale, high)
+        low = np.where(unsettled & (excess <= 0), scale, low)
+        scale = np.where(unsettled, np.where(np.isinf(high), 2 * scale, (low + high) / 2), scale)
     return scale

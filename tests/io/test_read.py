@@ -114,10 +114,16 @@ def test_no_damage_to_an_h5ad_passes(whole: dict[str, Path], tmp_path: Path, mon
             hs.io.read(path)
 
 
-def test_the_damaged_element_of_an_h5ad_is_named(whole: dict[str, Path], tmp_path: Path) -> None:
-    content, path = bytearray(whole["h5ad"].read_bytes()), tmp_path / "x.h5ad"
+def _with_a_flipped_bit(whole: Path, folder: Path) -> Path:
+    """Copy of an h5ad whose image vectors are damaged."""
+    content, path = bytearray(whole.read_bytes()), folder / "x.h5ad"
     content[content.index(np.asarray(_section().obsm["X_image"]).tobytes()[:64]) + 5] ^= 1
     path.write_bytes(content)
+    return path
+
+
+def test_the_damaged_element_of_an_h5ad_is_named(whole: dict[str, Path], tmp_path: Path) -> None:
+    path = _with_a_flipped_bit(whole["h5ad"], tmp_path)
     with pytest.raises(FileError, match=r"x\.h5ad: obsm/X_image.*damaged: copy it again"):
         hs.io.read(path)
 
@@ -125,9 +131,7 @@ def test_the_damaged_element_of_an_h5ad_is_named(whole: dict[str, Path], tmp_pat
 def test_no_code_of_the_working_directory_runs(
     whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, path = bytearray(whole["h5ad"].read_bytes()), tmp_path / "x.h5ad"
-    content[content.index(np.asarray(_section().obsm["X_image"]).tobytes()[:64]) + 5] ^= 1
-    path.write_bytes(content)
+    path = _with_a_flipped_bit(whole["h5ad"], tmp_path)
     for name in ("h5py", "json", "histoscribe", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()")
     monkeypatch.chdir(tmp_path)

@@ -168,3 +168,13 @@ def test_bad_input_changes_nothing(clustered: AnnData, call: Any, error: Any, sa
         call(clustered)
     assert Keys.DOMAIN not in clustered.obs
     assert list(clustered.uns) == []
+
+
+def test_sections_without_a_column_in_common_have_no_common_domains(clustered: AnnData) -> None:
+    one, other = clustered.copy(), clustered.copy()
+    for adata, lacking in ((one, 0), (other, 1)):
+        table = pd.DataFrame(adata.obsm[Keys.X_FUSED][:, :2], adata.obs_names, columns=["a", "b"])
+        table.iloc[:, lacking] = np.nan
+        adata.obsm[Keys.X_FUSED] = table
+    with pytest.raises(OptionError, match="no column that all sections have"):
+        hs.tl.domains_gmm([one, other], 2)

@@ -27,6 +27,14 @@ _ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}  # for PNGs that name one colou
 _CONVERTED = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB"}
 
 
+@contextmanager
+def _of_any_size() -> Iterator[None]:
+    """Pillow warns of 90 megapixels, which a section easily has; it refuses twice as many, and so do we."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
 class FlatFile:
     """A JPEG or PNG file; keeps what it decoded last, so that many small reads decode once."""
 
@@ -48,9 +56,7 @@ class FlatFile:
 
     @contextmanager
     def _open(self) -> Iterator[ImageFile.ImageFile]:
-        with decoding(self.name, "an image"), warnings.catch_warnings():
-            # Pillow warns of 90 megapixels, which a section easily has; it refuses twice as many, and so do we.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with decoding(self.name, "an image"), _of_any_size():
             try:
                 image = Image.open(self.name, formats=("JPEG", "PNG"))
             except Image.DecompressionBombError as error:
@@ -100,8 +106,7 @@ class FlatLevel(Level):
             return
         image = self._file.decoded(self._factor)
         for cell in cells.tolist():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # Pillow 12 warns of a crop, too
+            with _of_any_size():  # Pillow 12 looks at a crop, too
                 pixels = np.asarray(image.crop(self.corners(cell)))
             pixels = pixels[..., None] if pixels.ndim == 2 else pixels
             yield cell, over_white(pixels) if self._file.mode in ("LA", "RGBA") else pixels
